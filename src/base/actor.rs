@@ -59,6 +59,7 @@ pub fn actor_text(stored: &str) -> Option<String> {
         "page" => Some("on the web page".into()),
         "api" => Some("through the API".into()),
         "jd-manager" => Some("by jd-manager".into()),
+        "self-healing" => Some("by an automatic fix".into()),
         actor => Some(match actor.strip_suffix(" (page)") {
             Some(who) => format!("by {who} (web page)"),
             None => format!("by {}", actor.replace(" (api)", " (API)")),
@@ -89,6 +90,10 @@ mod tests {
             assert_eq!(actor_text(stored).as_deref(), Some(shown));
         }
         assert_eq!(actor_text("page").as_deref(), Some("on the web page"));
+        assert_eq!(
+            actor_text("self-healing").as_deref(),
+            Some("by an automatic fix")
+        );
         assert_eq!(actor_text(""), None);
     }
 }

@@ -448,14 +448,14 @@ async fn a_keeper_that_does_not_answer_delays_nobody_and_is_shown() {
         instance["warning"]
             .as_str()
             .unwrap()
-            .starts_with("The keeper does not answer."),
+            .starts_with("The keeper is not responding."),
         "{instance}"
     );
     assert!(
         manager
             .page(&format!("/instances/{barn}"))
             .await
-            .contains("The keeper does not answer.")
+            .contains("The keeper is not responding.")
     );
     // The others are there for orders meanwhile.
     let (status, body) = manager.act(&format!("/api/instances/{garage}/start")).await;

@@ -124,12 +124,12 @@ fn judged(
             let end = code.map(ClientEnd::Code);
             let said: Vec<String> = said.iter().map(|line| without_secret_keys(line)).collect();
             let cause = diagnosis::cause(&said, Timestamp::now(), end);
-            let how = code.map_or("after a signal".to_owned(), |code| {
-                format!("with code {code}")
+            let how = code.map_or("was killed by a signal".to_owned(), |code| {
+                format!("exited with code {code}")
             });
             let why = cause
                 .as_ref()
-                .map_or_else(|| format!("it exited {how}"), |cause| cause.what.clone());
+                .map_or_else(|| format!("it {how}"), |cause| cause.what.clone());
             let said = said.join("\n");
             ConfigTrialResult {
                 message: format!("Client {version} rejects this configuration: {why}."),

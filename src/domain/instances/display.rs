@@ -142,14 +142,15 @@ impl InstanceEvent {
         actor_text(self.actor.as_deref()?)
     }
 
-    /// How the client exited, if it did.
+    /// How the client exited, if it did and the reason does not say so.
     pub fn end_text(&self) -> Option<String> {
         use crate::keeper::machine::ProcessExit;
-        match (self.exit_code, self.exit_signal) {
-            (Some(code), _) => Some(ProcessExit::Code(code).to_string()),
-            (None, Some(signal)) => Some(ProcessExit::Signal(signal).to_string()),
-            (None, None) => None,
-        }
+        let exit = match (self.exit_code, self.exit_signal) {
+            (Some(code), _) => ProcessExit::Code(code).to_string(),
+            (None, Some(signal)) => ProcessExit::Signal(signal).to_string(),
+            (None, None) => return None,
+        };
+        Some(exit).filter(|exit| !self.reason.contains(exit))
     }
 
     /// The last error line, shortened.

@@ -51,7 +51,7 @@ pub(super) fn instance_fields(is_new: bool) -> Vec<RequestField> {
     let limit = object(&limit_fields());
     let mut limit = member(
         "restart_limit",
-        "When jd-manager gives up on restarts. `null`: never.",
+        "When jd-manager gives up restarting. `null`: never.",
         limit.into(),
     )
     .or_null();
@@ -79,21 +79,21 @@ pub(super) fn instance_fields(is_new: bool) -> Vec<RequestField> {
         limit,
         whole(
             "memory_limit_mib",
-            "Private memory limit of the client in MiB. `null`: no limit.",
+            "Limit on the client's private memory, in MiB. `null`: no limit.",
             LEAST_MEMORY_MIB,
             1_048_576,
         )
         .or_null(),
         whole(
             "open_files_limit",
-            "Maximum number of open files and sockets of the client. `null`: system default.",
+            "Maximum number of files and sockets that the client can have open. `null`: system default.",
             64,
             1_048_576,
         )
         .or_null(),
         whole(
             "nice",
-            "CPU priority of the client (nice value): 0 is normal, 19 is lowest.",
+            "The client's CPU priority (nice value): 0 is normal, 19 is lowest.",
             0,
             19,
         )

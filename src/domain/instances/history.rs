@@ -32,7 +32,7 @@ pub struct InstanceEvent {
     /// Time of the event.
     #[serde(rename = "timestamp")]
     pub at: Timestamp,
-    /// Whose state changed: `client`, or `translator` for the one beside it.
+    /// Program whose state changed: `client` or `translator`.
     pub program: String,
     /// Previous state.
     #[serde(rename = "from")]
@@ -51,10 +51,10 @@ pub struct InstanceEvent {
     /// Exit code of the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
-    /// Signal that ended the client.
+    /// Signal that killed the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_signal: Option<i32>,
-    /// The last ERROR line of the run that has ended.
+    /// The last ERROR line of the run that ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
     /// Failures in a row, including this one.
@@ -234,6 +234,15 @@ fn sentence(entry: &JournalEntry) -> String {
     }
 }
 
+/// How a program exited unexpectedly.
+fn sudden_exit_text(exit: Option<ProcessExit>) -> String {
+    match exit {
+        Some(exit @ ProcessExit::Code(_)) => format!("exited unexpectedly ({exit})"),
+        Some(exit @ ProcessExit::Signal(_)) => format!("was killed by {exit}"),
+        None => "exited unexpectedly".into(),
+    }
+}
+
 /// The exit of a program within a sentence.
 fn exit_text(exit: Option<ProcessExit>) -> String {
     match exit {
@@ -250,9 +259,10 @@ fn translator_sentence(
     exit: Option<ProcessExit>,
 ) -> String {
     let ended = exit_text(exit);
+    let result = exit.map_or_else(String::new, |exit| format!(": {exit}"));
     match (reason, to) {
         (ChangeReason::Asked, _) => "translator: stop requested".into(),
-        (ChangeReason::Retry, _) => "translator: retrying after the wait".into(),
+        (ChangeReason::Retry, _) => "translator: retrying after a delay".into(),
         (ChangeReason::Ready, _) => "translator: ready for Stratum V1 miners".into(),
         (ChangeReason::ClientServes, _) => "translator: starting, the client is ready".into(),
         (ChangeReason::ClientLost, InstanceState::Stopping) => {
@@ -265,12 +275,12 @@ fn translator_sentence(
             "translator: starting with its new configuration".into()
         }
         (ChangeReason::Reloaded, _) => "translator: its configuration has changed".into(),
-        (ChangeReason::EndedUnasked, _) => format!("translator: exited unexpectedly{ended}"),
+        (ChangeReason::EndedUnasked, _) => format!("translator: {}", sudden_exit_text(exit)),
         (ChangeReason::EndedAsAsked | ChangeReason::Terminated, _) => {
             format!("translator: stopped as requested{ended}")
         }
         (ChangeReason::Killed, _) => {
-            format!("translator: did not stop in time and was killed{ended}")
+            format!("translator: did not stop in time and was killed{result}")
         }
         (ChangeReason::CannotRun(detail), _) => format!("translator: {detail}"),
         (ChangeReason::GaveUp { .. } | ChangeReason::LeftRunning | ChangeReason::KeeperLost, _) => {
@@ -286,10 +296,10 @@ fn client_sentence(reason: &ChangeReason, to: InstanceState, exit: Option<Proces
     match (reason, to) {
         (ChangeReason::Asked, InstanceState::Starting) => "start requested".into(),
         (ChangeReason::Asked, _) => "stop requested".into(),
-        (ChangeReason::Retry, _) => "retrying after the wait".into(),
+        (ChangeReason::Retry, _) => "retrying after a delay".into(),
         (ChangeReason::Ready | ChangeReason::ClientServes, _) => "ready for miners".into(),
         (ChangeReason::ClientLost | ChangeReason::EndedUnasked, _) => {
-            format!("the client exited unexpectedly{ended}")
+            format!("the client {}", sudden_exit_text(exit))
         }
         (ChangeReason::EndedAsAsked, _) => format!("the client stopped as requested{ended}"),
         (ChangeReason::Terminated, _) => {
@@ -300,7 +310,8 @@ fn client_sentence(reason: &ChangeReason, to: InstanceState, exit: Option<Proces
         }
         (ChangeReason::CannotRun(detail), _) => detail.clone(),
         (ChangeReason::GaveUp { failures, within_s }, _) => format!(
-            "the client exited unexpectedly{ended}, failure {failures} within {}: giving up",
+            "the client {}, failure {failures} within {}: giving up",
+            sudden_exit_text(exit),
             human_duration(Duration::from_secs(*within_s))
         ),
         (ChangeReason::LeftRunning, _) => {

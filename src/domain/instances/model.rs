@@ -36,7 +36,7 @@ pub struct InstanceRow {
     pub restart_limit_failures: Option<i32>,
     /// within this number of seconds.
     pub restart_limit_within_s: Option<i32>,
-    /// Private memory limit of the client, MiB.
+    /// Limit on the client's private memory, in MiB.
     pub memory_limit_mib: Option<i32>,
     /// Limit of open files and sockets.
     pub open_files_limit: Option<i32>,
@@ -147,13 +147,13 @@ pub struct Instance {
     pub autostart: bool,
     /// When jd-manager restarts the instance automatically.
     pub restart_policy: RestartPolicy,
-    /// When jd-manager gives up on restarts.
+    /// When jd-manager gives up restarting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart_limit: Option<RestartLimit>,
-    /// Private memory limit of the client, MiB.
+    /// Limit on the client's private memory, in MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit_mib: Option<i32>,
-    /// Limit of open files and sockets of the client.
+    /// Limit on the client's open files and sockets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_files_limit: Option<i32>,
     /// Nice value of the client, 0 to 19.
@@ -206,7 +206,7 @@ pub struct Instance {
     /// Why the last failed client exited, if its last lines show it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<StoredCause>,
-    /// A warning text, if something is wrong although nothing has failed.
+    /// A warning text, if something is wrong even though nothing has failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
     /// Summary of the health checks.
@@ -353,8 +353,8 @@ impl Instance {
     fn with_warning(mut self, is_silent: bool, now: Timestamp, slow_start: Duration) -> Self {
         if is_silent {
             self.warning = Some(
-                "The keeper does not answer. The client keeps running, and jd-manager retries every 2 seconds. If this persists, check the \
-                 process whose id is in keeper.lock in the directory of the instance: it may be suspended or waiting for a disk."
+                "The keeper is not responding. The client keeps running, and jd-manager is retrying every 2 seconds. If this persists, check the \
+                 process whose id is in keeper.lock in the instance's directory: it may be suspended or waiting for a disk."
                     .into(),
             );
             return self;
@@ -365,7 +365,7 @@ impl Instance {
             .map(|at| now.since(at));
         if let Some(passed) = starting_for.filter(|passed| *passed >= slow_start) {
             self.warning = Some(format!(
-                "The client was started {} ago and is not ready for miners yet. The end of the log shows the reason. Usually the client waits for the first \
+                "The client was started {} ago and is not ready for miners yet. The end of the log shows the reason. Usually the client is waiting for the first \
                  template, and a node sends none while it is syncing.",
                 human_duration(passed)
             ));

@@ -85,7 +85,7 @@ impl InstanceService {
         };
         if link.as_os_str().len() > LONGEST_PATH {
             trial.outcome = NodeTrialOutcome::NotTried(format!(
-                "Cannot run a test client: the path of the data directory is too long for a socket ({}). Use a shorter data directory path.",
+                "Cannot run a test client: the data directory path is too long for a socket ({}). Use a shorter data directory path.",
                 link.display()
             ));
             return Ok(trial);
@@ -189,11 +189,11 @@ fn outcome(
         (Ok(TrialOutput::Nothing), _) if is_accepted => NodeTrialOutcome::NoTemplate,
         (Ok(TrialOutput::Nothing), _) => NodeTrialOutcome::NoAnswer,
         (Ok(TrialOutput::End { code, .. }), _) => {
-            let how = code.map_or("after a signal".to_owned(), |code| {
-                format!("with code {code}")
+            let how = code.map_or("was killed by a signal".to_owned(), |code| {
+                format!("exited with code {code}")
             });
             NodeTrialOutcome::Unusable(format!(
-                "The client exited {how} before it logged anything about the node."
+                "The client {how} before it logged anything about the node."
             ))
         }
         (Err(why), _) => NodeTrialOutcome::NotTried(format!("The client program {why}.")),

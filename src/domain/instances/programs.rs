@@ -8,7 +8,7 @@ use crate::base::clock::Timestamp;
 use crate::keeper::protocol::TranslatorStatus;
 use crate::keeper::translator_machine::TranslatorState;
 
-/// Which program of an instance.
+/// A program of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProgramName {
@@ -88,7 +88,7 @@ impl InstanceProgram {
         match (self.name, self.status) {
             (ProgramName::Client, _) => "",
             (_, "running") => "ready for Stratum V1 miners",
-            (_, "waiting") => "waits for the client",
+            (_, "waiting") => "waiting for the client",
             (_, "starting") => "starting",
             (_, "backing-off") => "exited unexpectedly, retrying",
             (_, "stopping") => "stopping",

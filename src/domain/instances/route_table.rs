@@ -92,7 +92,7 @@ where
             .takes(instance_fields(false))
             .does::<InstanceChangeResponse>()
             .fails(&[409]).for_admins().audited("changed an instance"), routes::change, "/instances/{id}")
-.add_with_form(delete("/instances/{id}", "deleteInstance", "Stops an instance and deletes it with its events, log and files.")
+.add_with_form(delete("/instances/{id}", "deleteInstance", "Stops an instance and deletes it and its events, log and files.")
             .does::<InstanceActionResult>().for_admins().audited("deleted an instance"), routes::delete, "/instances/{id}/delete")
 .add(get("/instances/{id}/settings", "showInstanceSettings", "Shows the settings form of an instance, for browsers.")
             .gives::<InstanceFormPage>(PAGE), routes::settings)

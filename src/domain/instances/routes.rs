@@ -105,7 +105,7 @@ pub async fn create(
             let name = lists.instances.get(id).await?.name;
             let json = InstanceCreatedResponse {
                 instance_id: id,
-                message: format!("{name} is saved."),
+                message: format!("{name} was saved."),
             };
             ChangeResponse::new(json, format!("/instances/{id}"))
                 .created(format!("/instances/{id}"))
@@ -147,7 +147,7 @@ pub async fn change(
     match changed {
         Ok(()) => {
             let instance = lists.instances.get(id).await?;
-            let message = format!("{} is saved.", instance.name);
+            let message = format!("{} was saved.", instance.name);
             let json = InstanceChangeResponse { message, instance };
             ChangeResponse::new(json, format!("/instances/{id}")).respond(&want)
         }

@@ -185,7 +185,7 @@ impl InstanceService {
     /// counters.
     ///
     /// # Errors
-    /// The keeper does not answer within two seconds.
+    /// The keeper does not respond within two seconds.
     pub async fn lines(&self, id: InstanceId) -> Result<Option<LevelCounts>> {
         if self
             .supervisor
@@ -201,7 +201,7 @@ impl InstanceService {
         )
         .await;
         let late = || Error::Unavailable {
-            detail: "The keeper of the instance does not report its counters.".into(),
+            detail: "The instance's keeper is not reporting its counters.".into(),
             retry_after: None,
         };
         Ok(asked.map_err(|_| late())??.lines)

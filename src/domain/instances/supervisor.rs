@@ -82,7 +82,7 @@ impl Supervisor {
             .is_err()
         {
             tracing::warn!(
-                "some keepers have not answered yet; their instances are shown in the last known state"
+                "some keepers have not responded yet; their instances are shown in their last known state"
             );
         }
         if !to_start.is_empty() {
@@ -159,7 +159,7 @@ impl Supervisor {
     /// Sends a command and returns the answer of the keeper.
     ///
     /// # Errors
-    /// The state does not allow the command, the client cannot run, or the keeper does not answer.
+    /// The state does not allow the command, the client cannot run, or the keeper does not respond.
     pub async fn ask(
         &self,
         id: InstanceId,

@@ -3,7 +3,7 @@
 //!
 //! It executes commands, reads status messages of the keeper, copies the journal into the history,
 //! and replaces a killed keeper. Only a free lock means that there is no keeper: the task waits for
-//! a keeper that does not answer and never replaces it. Independent of other instances.
+//! a keeper that is not responding and never replaces it. Independent of other instances.
 
 use std::io;
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 enum KeeperConnection {
     /// Its lock is free.
     Absent,
-    /// It holds its lock but does not answer.
+    /// It holds its lock but is not responding.
     Silent,
     /// It is connected.
     Present(KeeperStream),
@@ -171,7 +171,7 @@ impl InstanceTask {
             )
         {
             return Err(Error::Unavailable {
-                detail: "jd-manager is shutting down and starts no instances.".into(),
+                detail: "jd-manager is shutting down and is not starting instances.".into(),
                 retry_after: None,
             });
         }
@@ -278,13 +278,13 @@ impl InstanceTask {
         }
         Err(Error::Unavailable {
             detail:
-                "The keeper of the instance exits repeatedly. The reason may be in its file keeper.log."
+                "The instance's keeper keeps exiting. For the reason, see keeper.log (a file in the instance's directory)."
                     .into(),
             retry_after: Some(Duration::from_secs(5)),
         })
     }
 
-    /// The client is stopped first and the desired state is saved afterwards: a full disk or a
+    /// The client is stopped first and the desired state is saved afterward: a full disk or a
     /// locked database must not keep a client running.
     async fn stop(&mut self, actor: &Actor) -> Result<KeeperStatus> {
         match (&self.keeper, self.state()) {
@@ -526,7 +526,7 @@ impl InstanceTask {
                     return false;
                 }
                 Err(e) => {
-                    tracing::warn!(instance = %self.id, error = %e, "the keeper does not answer");
+                    tracing::warn!(instance = %self.id, error = %e, "the keeper is not responding");
                     self.show_last_known().await;
                 }
             },
@@ -587,11 +587,11 @@ impl InstanceTask {
             .await
             .map_err(Error::internal)?;
         self.child = Some(launched.map_err(|e| Error::Unavailable {
-            detail: format!("Cannot start the keeper of the instance: {e}."),
+            detail: format!("Cannot start the instance's keeper: {e}."),
             retry_after: Some(Duration::from_secs(1)),
         })?);
         self.converse().await.map_err(|e| Error::Unavailable {
-            detail: format!("The keeper of the instance was started but does not answer: {e}. jd-manager retries every few seconds."),
+            detail: format!("The instance's keeper was started but is not responding: {e}. jd-manager will retry every few seconds."),
             retry_after: Some(LOOK_AGAIN),
         })
     }
@@ -618,7 +618,7 @@ impl InstanceTask {
         }
         self.keeper = KeeperConnection::Silent;
         self.look_again = Some(Instant::now() + LOOK_AGAIN);
-        Err(io::Error::other("the keeper gave no answer"))
+        Err(io::Error::other("the keeper did not respond"))
     }
 
     /// Sends a request and reads messages up to its answer; `None`: the keeper exited before it
@@ -703,7 +703,7 @@ impl InstanceTask {
         let (entries, end) = match read.and_then(|read| read) {
             Ok(read) => read,
             Err(e) => {
-                tracing::error!(instance = %id, error = %e, "cannot read the journal of the keeper");
+                tracing::error!(instance = %id, error = %e, "cannot read the keeper's journal");
                 self.look_again = Some(Instant::now() + LOOK_AGAIN);
                 return false;
             }
@@ -730,7 +730,7 @@ impl InstanceTask {
             }
             Err(e) => {
                 // Nothing is lost: it is still in the journal.
-                tracing::error!(instance = %id, error = %e, "cannot save the events of the instance yet");
+                tracing::error!(instance = %id, error = %e, "cannot save the instance's events yet");
                 self.look_again = Some(Instant::now() + LOOK_AGAIN);
                 false
             }
@@ -850,7 +850,7 @@ async fn sleep_until(due: Option<Instant>) {
 
 fn silent() -> Error {
     Error::Unavailable {
-        detail: "The keeper of the instance does not answer. The client keeps running. jd-manager retries every few seconds.".into(),
+        detail: "The instance's keeper is not responding. The client keeps running. jd-manager is retrying every few seconds.".into(),
         retry_after: Some(LOOK_AGAIN),
     }
 }

@@ -88,7 +88,7 @@ impl InstanceListPage {
         let acknowledged = sum(|g| g.acknowledged);
         let mut totals = vec![
             (
-                "Hashrate, 10 min average",
+                "Hashrate, 10-min average",
                 hashrate.unwrap_or_else(|| "–".into()),
             ),
             ("Shares accepted, 24 h", say(sum(|g| g.accepted))),
@@ -224,16 +224,16 @@ impl InstanceFormPage {
             LimitField {
                 name: "restart_limit_within_s",
                 label: "Within (seconds)",
-                help: "For example 5 failures within 600 seconds.",
+                help: "For example, 5 failures within 600 seconds.",
             },
             LimitField {
                 name: "memory_limit_mib",
                 label: "Memory limit, MiB",
-                help: "Private memory of the client. If it needs more, it exits and jd-manager restarts it. Empty: no limit.",
+                help: "Private memory. If the client needs more, it exits, and jd-manager restarts it. Empty: no limit.",
             },
             LimitField {
                 name: "open_files_limit",
-                label: "Open files limit",
+                label: "Open-file limit",
                 help: "Each miner needs one. Empty: system default.",
             },
             LimitField {
@@ -321,17 +321,17 @@ pub(super) fn delete_page(instance: Instance, log_bytes: u64) -> ConfirmPage<Ins
     if instance.can_stop() {
         let port = instance.port.map(|port| port.to_string());
         lost = format!(
-            "The client is {} and will be stopped first. Miners connected to port {} lose their current work. ",
+            "The client is {} and will be stopped first. Miners connected to port {} will lose their current work. ",
             instance.state_text(),
             port.unwrap_or_default()
         );
     }
     let log = match log_bytes {
-        0 => "no logs".into(),
-        n => format!("{} of logs", size_text(n)),
+        0 => String::new(),
+        n => format!(" and {} of logs", size_text(n)),
     };
     lost.push_str(&format!(
-        "This deletes its events and {log}. Its configuration is kept:"
+        "This deletes its events{log}. Its configuration is kept:"
     ));
     let question = ConfirmQuestion {
         title: format!("Delete {name}?"),

@@ -11,7 +11,7 @@ use crate::base::ids::InstanceId;
 use crate::domain::health::HealthService;
 use crate::domain::health::model::{CheckResult, HealthCheck, HealthGrade};
 use crate::domain::instances::{Instance, InstanceEvent, InstanceService, KEEPER_LOST};
-use crate::keeper::machine::InstanceState;
+use crate::keeper::machine::{InstanceState, ProcessExit};
 
 /// Interval of checks.
 const LOOK: Duration = Duration::from_millis(100);
@@ -160,12 +160,14 @@ async fn seen(instances: &InstanceService, id: InstanceId) -> Result<GateObserva
 fn why(instance: &Instance) -> String {
     let cause = instance.cause.as_ref().map(|told| told.0.what.clone());
     let words = cause.or_else(|| instance.last_error.clone());
-    let exit = instance
-        .exit
-        .map_or_else(String::new, |exit| format!(" with {exit}"));
+    let exit = match instance.exit {
+        Some(exit @ ProcessExit::Code(_)) => format!("exited with {exit}"),
+        Some(exit @ ProcessExit::Signal(_)) => format!("was killed by {exit}"),
+        None => "exited".into(),
+    };
     match words {
-        Some(words) => format!("The client exited{exit}: {}.", words.trim_end_matches('.')),
-        None => format!("The client exited{exit}."),
+        Some(words) => format!("The client {exit}: {}.", words.trim_end_matches('.')),
+        None => format!("The client {exit}."),
     }
 }
 

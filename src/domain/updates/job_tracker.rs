@@ -182,7 +182,7 @@ impl JobTracker {
 ///
 /// It owns its job, and the board shows a copy: after the end, the board may already show the next
 /// job, which late changes of this one must not affect.
-#[must_use = "it ends when it is dropped"]
+#[must_use = "the job ends when this value is dropped"]
 #[derive(Debug)]
 pub struct JobGuard {
     board: JobTracker,

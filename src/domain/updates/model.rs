@@ -264,7 +264,7 @@ pub struct ClientUser {
     pub name: String,
     /// Pinned to this client.
     pub pinned: bool,
-    /// Runs this client now.
+    /// Is running this client now.
     pub running: bool,
 }
 

@@ -115,7 +115,7 @@ impl UpdateService {
             return self
                 .end(
                     job,
-                    "jd-manager stopped during the installation. Nothing was installed. Start it again.",
+                    "jd-manager stopped during the installation. Nothing was installed. Start the installation again.",
                 )
                 .await;
         };

@@ -28,10 +28,10 @@ pub struct ReleaseCheckState {
     /// Address of the server.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub base: String,
-    /// Time of its last answer.
+    /// Time of its last response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// The ETag of its last answer.
+    /// The ETag of its last response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
     /// Time of the last request, answered or not.
@@ -43,7 +43,7 @@ pub struct ReleaseCheckState {
     /// Why the last request failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// Tags in its last answer.
+    /// Tags in its last response.
     pub tags: Vec<String>,
 }
 
@@ -109,7 +109,7 @@ impl UpdateService {
                     None
                 }
                 Err(why) => Some((
-                    format!("Cannot read the answer of the release server: {why}."),
+                    format!("Cannot read the release server's response: {why}."),
                     None,
                 )),
             },
@@ -267,7 +267,7 @@ impl UpdateService {
 fn not_now(until: Timestamp, now: Timestamp) -> Error {
     Error::Unavailable {
         detail: format!(
-            "The release server accepts no requests until {}.",
+            "The release server will not accept requests until {}.",
             until.local_minute()
         ),
         retry_after: Some(until.since(now)),

@@ -97,7 +97,7 @@ impl ReleaseStatus {
             None if !self.skipped.is_empty() => {
                 "All releases that can be installed are skipped. Offer one again, or choose a version.".into()
             }
-            None => "There is no release to install yet. Choose a version or build a client.".into(),
+            None => "There are no releases to install yet. Choose a version or build a client.".into(),
         }
     }
 }

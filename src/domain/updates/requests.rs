@@ -23,7 +23,7 @@ pub fn read_order(value: Value) -> Result<(InstallRequest, InstallOptions)> {
     {
         body.refuse(
             "version",
-            "version must be the tag of a release (v0.8.0) or that of a client (0.6.0).",
+            "version must be a release tag (v0.8.0) or a client version (0.6.0).",
         );
     }
     let order = match (source.as_deref(), version, path) {
@@ -55,7 +55,7 @@ pub fn read_release(value: Value) -> Result<String> {
         None => body.refuse("version", "Enter a release, for example v0.8.0."),
         Some(version) if check_version(version).is_err() => body.refuse(
             "version",
-            "version must be the tag of a release (v0.8.0) or that of a client (0.6.0).",
+            "version must be a release tag (v0.8.0) or a client version (0.6.0).",
         ),
         Some(_) => {}
     }
@@ -67,14 +67,14 @@ pub(super) fn gate_fields() -> [RequestField; 2] {
     [
         whole(
             "ready_within_s",
-            "Seconds within which each instance must be ready for miners.",
+            "Time limit for each instance to be ready for miners, in seconds.",
             1,
             3600,
         )
         .or(90),
         whole(
             "watch_s",
-            "Seconds that each instance must then stay healthy.",
+            "How long each instance must then stay healthy, in seconds.",
             0,
             3600,
         )

@@ -124,7 +124,7 @@ impl UpdateService {
             return Ok((
                 false,
                 format!(
-                    "Cannot restart it with {shown}: {} It still has {runs}. Fix the problem, then restart it.",
+                    "Cannot restart it with {shown}: {} It is still running {runs}. Fix the problem, then restart it.",
                     told(error)
                 ),
             ));
@@ -145,7 +145,7 @@ impl UpdateService {
         Ok(match verdict {
             GateResult::Well => {
                 self.measure(ticket, at, step).await?;
-                (true, format!("Rolled back to {runs} and running."))
+                (true, format!("Rolled back to {runs}; it is running."))
             }
             GateResult::Gone => (
                 true,

@@ -76,14 +76,14 @@ where
             .asks([whole("limit", "Maximum number of results.", 1, 1000).or(100), id("before", "Only jobs before this id.")])
             .gives::<HistoryPage>(PAGE), routes::history)
 .add(get("/updates/releases/{name}", "getRelease", "Returns a release with its notes.")
-            .named(text("name", "Tag of the release, or version of its client.").like("v0.8.0"))
+            .named(text("name", "Release tag, or version of its client.").like("v0.8.0"))
             .gives::<ReleasePage>(PAGE), routes::release)
 .add(post("/updates/skip", "skipRelease", "Skips a release: it is neither offered nor installed automatically.")
-            .takes([version("Tag of the release, or version of its client.").required()])
+            .takes([version("Release tag, or version of its client.").required()])
             .does::<ReleaseSkipResponse>()
             .fails(&[404, 409]).for_operators().audited("skipped a release"), routes::skip)
 .add(post("/updates/unskip", "unskipRelease", "Offers a skipped release again.")
-            .takes([version("Tag of the release, or version of its client.").required()])
+            .takes([version("Release tag, or version of its client.").required()])
             .does::<ReleaseSkipResponse>()
             .fails(&[404, 409]).for_operators().audited("offered a skipped release again"), routes::unskip)
 .add(get("/updates/install", "askInstall", "Shows the confirmation page for an installation, for browsers.")
@@ -95,15 +95,15 @@ where
                 version("Version to install. Default: the latest release that can be installed here."),
                 one_of("source", "Source of the client.", &["release", "build", "file"]).or("release"),
                 text("path", "With `file`: path of the client program or a release archive on this machine."),
-                flag("accept_unverified", "Also install a release without a checksum.").or(false),
-                flag("switch", "Switch instances to it afterwards.").or(false),
+                flag("accept_unverified", "Install a release even if it has no checksum.").or(false),
+                flag("switch", "Switch instances to it afterward.").or(false),
             ])
             .begins::<JobStartResponse>()
-            .fails(&[404, 409]).for_operators().audited("started to install a client"), routes::install)
+            .fails(&[404, 409]).for_operators().audited("started installing a client"), routes::install)
 .add(post("/updates/upload", "uploadClient", "Installs an uploaded client: the program or a release archive.")
             .asks([
                 text("name", "Name to display."),
-                flag("switch", "Switch instances to it afterwards.").or(false),
+                flag("switch", "Switch instances to it afterward.").or(false),
             ])
             .takes_file(file, [])
             .begins::<JobStartResponse>()
@@ -119,7 +119,7 @@ where
             ])
             .more(gate_fields())
             .begins::<JobStartResponse>()
-            .fails(&[404, 409]).for_operators().audited("started to switch clients"), routes::switch)
+            .fails(&[404, 409]).for_operators().audited("started switching clients"), routes::switch)
 .add(post("/updates/rollback", "rollBackClient", "Rolls instances back to the previous client.")
             .may_take([version("Name of an installed client. Default: the previous one.").like("0.5.0")])
             .more(gate_fields())

@@ -143,7 +143,7 @@ impl UpdateService {
             (true, 0) => format!("{to} is in use. No instance that follows it was running."),
             (true, 1) => format!("{to} is in use. 1 instance runs it."),
             (true, n) => format!("{to} is in use. {n} instances run it."),
-            (false, 0) => format!("{to} is used from the next start."),
+            (false, 0) => format!("{to} will be used from the next start."),
             (false, 1) => format!("1 instance runs {to}."),
             (false, n) => format!("{n} instances run {to}."),
         })
@@ -218,7 +218,7 @@ impl UpdateService {
                     ticket,
                     at,
                     StepState::Resting,
-                    "Not running. The next start uses the new version.",
+                    "Not running. The next start will use the new version.",
                 )
                 .await;
         }
@@ -246,7 +246,7 @@ impl UpdateService {
                     ticket,
                     at,
                     StepState::Switched,
-                    "It already ran this version.",
+                    "It was already running this version.",
                 )
                 .await;
         }
@@ -485,7 +485,7 @@ pub(super) fn told(error: Error) -> String {
 fn measured_text(step: &SwitchStep) -> String {
     match step.downtime_ms.zip(step.own_start_ms) {
         Some((down, own)) => format!(
-            "Healthy. Downtime {}, including {} for the start of the client.",
+            "Healthy. Downtime {}, including {} to start the client.",
             length(down),
             length(own)
         ),

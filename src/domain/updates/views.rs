@@ -221,7 +221,7 @@ impl JobPage {
     fn downtime(&self, step: &SwitchStep) -> Option<String> {
         let (down, own) = step.downtime_ms.zip(step.own_start_ms)?;
         Some(format!(
-            "{}, including {} for the start",
+            "{}, including {} to start",
             length(down),
             length(own)
         ))

@@ -96,7 +96,7 @@ async fn world() -> (Manager, Vec<String>, String) {
         }
         ids.push(id);
     }
-    // One revision is saved but not running.
+    // One revision is saved but not applied yet.
     let body = json!({ "name": "home pool, full templates", "description": "The one in the barn, with the big fan.", "config": body["config"] });
     assert_eq!(
         manager

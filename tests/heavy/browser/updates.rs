@@ -153,7 +153,7 @@ async fn from_nothing_to_back(browser: &Browser, has_scripts: bool) {
     browser
         .until("it is in use", "return document.querySelector('#job').innerText.includes('is in use. 1 instance runs it')")
         .await;
-    assert!(browser.text("#job table").await.contains("for the start"));
+    assert!(browser.text("#job table").await.contains("to start"));
     if has_scripts {
         assert_eq!(
             browser.ask("return window.unchanged").await,

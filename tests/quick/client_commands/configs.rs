@@ -112,7 +112,7 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
             &["instances", "create", "barn", "--config", "Home, solo"]
         )
         .well(),
-        "barn is saved.\n"
+        "barn was saved.\n"
     );
     let said = ask(&manager, &["configs", "delete", "Home, solo"]).wrong(2);
     assert!(

@@ -117,14 +117,14 @@ async fn an_instance_is_made_shown_renamed_and_deleted() {
         ],
     )
     .well();
-    assert_eq!(made, "barn is saved.\n");
+    assert_eq!(made, "barn was saved.\n");
     assert_eq!(
         ask(&manager, &["instances", "autostart", "barn", "on"]).well(),
-        "barn is saved.\n"
+        "barn was saved.\n"
     );
     assert_eq!(
         ask(&manager, &["instances", "rename", "barn", "old barn"]).well(),
-        "old barn is saved.\n"
+        "old barn was saved.\n"
     );
     let shown = ask(&manager, &["instances", "show", "OLD BARN"]).well();
     for (fact, says) in [

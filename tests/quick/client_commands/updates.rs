@@ -173,7 +173,7 @@ async fn a_release_is_skipped_and_offered_again_and_one_without_its_file_is_name
         "{offered}"
     );
     let said = ask(&manager, &["updates", "skip", "v0.8.0"]).well();
-    assert!(said.starts_with("Release v0.8.0 is skipped"), "{said}");
+    assert!(said.starts_with("Release v0.8.0 was skipped"), "{said}");
     let table = ask(&manager, &["updates"]).well();
     assert!(
         table.starts_with("Client 0.5.0 is in use.\n")

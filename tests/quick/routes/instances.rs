@@ -54,7 +54,7 @@ async fn making_one_answers_with_its_id_and_place() {
         );
         assert_eq!(
             (&body["success"], &body["message"]),
-            (&json!(true), &json!(format!("{name} is saved.")))
+            (&json!(true), &json!(format!("{name} was saved.")))
         );
         let there = bare(&manager, "GET", made.header("location").unwrap())
             .await

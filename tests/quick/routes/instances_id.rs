@@ -187,7 +187,7 @@ async fn a_patch_changes_what_it_mentions_and_nothing_else() {
         let body = send(&manager, "PATCH", &path, &change).await.json(200);
         assert_eq!(
             (&body["success"], &body["message"]),
-            (&json!(true), &json!("shed is saved.")),
+            (&json!(true), &json!("shed was saved.")),
             "{change}"
         );
         let after = manager.json(&path).await;

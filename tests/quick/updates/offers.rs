@@ -188,7 +188,7 @@ async fn pre_releases_are_not_offered() {
             .text()
             .await
             .unwrap()
-            .contains("no release to install yet")
+            .contains("no releases to install yet")
     );
     // Whoever names one gets it.
     assert_eq!(install(&manager, "v0.9.0-rc1").await["installed"], "0.7.0");

@@ -184,7 +184,7 @@ async fn a_client_that_dies_goes_back_by_itself_and_the_rest_are_left_alone() {
         step(&job, "barn")["words"]
             .as_str()
             .unwrap()
-            .contains("Rolled back to 0.5.0 and running.")
+            .contains("Rolled back to 0.5.0; it is running.")
     );
     for name in ["garage", "attic"] {
         assert_eq!(step(&job, name)["state"], "left-alone");

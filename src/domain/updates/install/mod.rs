@@ -313,6 +313,6 @@ pub fn check_version(version: &str) -> Result<()> {
     }
     Err(Error::invalid(
         "/version",
-        "Enter the tag of a release (v0.8.0) or the version of a client (0.6.0).",
+        "Enter a release tag (v0.8.0) or a client version (0.6.0).",
     ))
 }

@@ -14,17 +14,17 @@ use crate::base::ids::{InstanceId, JobId};
 pub enum JobStage {
     /// Waiting to start.
     Queued,
-    /// The file is downloaded or received.
+    /// The file is being downloaded or received.
     Downloading,
-    /// cargo builds it.
+    /// cargo is building it.
     Building,
-    /// Checksum and signature are verified.
+    /// Checksum and signature are being verified.
     Verifying,
-    /// The archive is unpacked.
+    /// The archive is being unpacked.
     Unpacking,
-    /// The client is run once to get its version.
+    /// The client is being run once to get its version.
     Testing,
-    /// Instances are switched.
+    /// Instances are being switched.
     Switching,
     /// Finished: installed.
     Installed,
@@ -68,7 +68,7 @@ impl JobStage {
     }
 }
 
-/// Kind of an update job.
+/// Type of an update job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[derive(strum::IntoStaticStr)]
@@ -98,7 +98,7 @@ impl JobTask {
 pub struct UpdateJob {
     /// Id of the job.
     pub id: JobId,
-    /// Kind of the job.
+    /// Type of the job.
     pub task: JobTask,
     /// The requested version.
     pub version: String,
@@ -186,9 +186,9 @@ pub struct VersionSwitch {
 /// When an instance counts as healthy after a switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct HealthGate {
-    /// Seconds within which it must be running.
+    /// Time limit for it to be running, in seconds.
     pub ready_within_s: u64,
-    /// Seconds that it must then stay up, without new unhealthy checks.
+    /// How long it must then stay up without new unhealthy checks, in seconds.
     pub watch_s: u64,
 }
 
@@ -243,11 +243,11 @@ pub struct SwitchStep {
 pub enum StepState {
     /// Waiting.
     Waiting,
-    /// Runs the new version and is being checked.
+    /// Running the new version and being checked.
     Trying,
     /// Switched to the new version.
     Switched,
-    /// Not running: the next start uses the new version.
+    /// Not running: the next start will use the new version.
     Resting,
     /// Rolling back to the previous version.
     GoingBack,

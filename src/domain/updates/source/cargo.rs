@@ -140,7 +140,7 @@ impl FromCargo {
         if !status.success() || !file.is_file() {
             return Err(SourceError::Failed {
                 message: format!(
-                    "{shown} failed. See its last lines. On Debian, \"apt install build-essential capnproto libcapnp-dev cmake\" installs what is usually \
+                    "{shown} failed. See the end of its output. On Debian, \"apt install build-essential capnproto libcapnp-dev cmake\" installs what is usually \
                      missing."
                 ),
                 excerpt: lines.kept(),
