@@ -226,7 +226,7 @@ impl SupervisedProcess {
                 .or(status.signal().map(ProcessExit::Signal))
                 .unwrap_or(ProcessExit::Code(-1)),
             Err(e) => {
-                let text = format!("the exit status of the {} is not known: {e}", self.name);
+                let text = format!("cannot determine how the {} exited: {e}", self.name);
                 self.log.note("ERROR", &text);
                 ProcessExit::Code(-1)
             }

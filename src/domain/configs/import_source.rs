@@ -62,7 +62,9 @@ impl ConfigImport {
             };
             body.refuse(
                 "toml",
-                format!("toml is missing. Send the contents of the client's file.{hint}"),
+                format!(
+                    "toml is missing. Send the contents of the client configuration file.{hint}"
+                ),
             );
         }
         let import = Self {
@@ -240,7 +242,7 @@ impl ImportedJson {
         if let Some(list) = body.get_mut("configurations").and_then(Value::as_array_mut) {
             if list.len() != 1 {
                 let detail = format!(
-                    "The file has {} configurations. Import one entry at a time.",
+                    "The file contains {} configurations. Import one entry at a time.",
                     list.len()
                 );
                 return Err(FieldError::new("/configurations", detail));

@@ -28,7 +28,8 @@ struct OtherProgram {
     keys: &'static [&'static str],
 }
 
-const ANOTHER_FILE: &str = "Import the file of jd_client_sv2, often called jdc-config.toml.";
+const ANOTHER_FILE: &str =
+    "Import the configuration file for jd_client_sv2, often named jdc-config.toml.";
 
 /// Programs with the most specific keys first.
 const PROGRAMS: [OtherProgram; 8] = [
@@ -105,7 +106,7 @@ const PROGRAMS: [OtherProgram; 8] = [
     },
     OtherProgram {
         name: "jd-manager's own list of pools (pools.toml)",
-        advice: "Put it into the data directory, where setup reads it.",
+        advice: "Put it in the data directory, where setup reads it.",
         keys: &["[pool]"],
     },
     OtherProgram {
@@ -135,7 +136,7 @@ pub fn json_refusal(body: &Value) -> Option<String> {
         has_urls || body.get("btcd").is_some() || body.get("btcaddress").is_some();
     is_first_version.then(|| {
         format!(
-            "This is a file of a Stratum V1 miner or pool, not of jd_client_sv2. {ANOTHER_FILE}"
+            "This is a configuration file for a Stratum V1 miner or pool, not for jd_client_sv2. {ANOTHER_FILE}"
         )
     })
 }
@@ -167,7 +168,7 @@ fn recognize(text: &str) -> Option<FileRemark> {
             key: String::new(),
             line: Some(*line),
             detail: format!(
-                "{key} shows that this is a file of {}, not of jd_client_sv2. {}",
+                "{key} shows that this is a configuration file for {}, not for jd_client_sv2. {}",
                 program.name, program.advice
             ),
         })
@@ -211,13 +212,13 @@ fn compose(text: &str) -> Option<FileRemark> {
     .find(|(prefix, _)| text.to_ascii_uppercase().contains(prefix));
     let whose = match other {
         Some((prefix, program)) => format!(" with the settings of {program} ({prefix}…)"),
-        None => " without settings of the client (JDC__…)".into(),
+        None => " without client settings (JDC__…)".into(),
     };
     has_service.then(|| FileRemark {
         key: String::new(),
         line: Some(line + 1),
         detail: format!(
-            "This is a Docker Compose file{whose}. Import the file of its client, often called jdc-config.toml."
+            "This is a Docker Compose file{whose}. Import its client's configuration file, often named jdc-config.toml."
         ),
     })
 }
@@ -240,7 +241,7 @@ fn unfilled(text: &str) -> Option<FileRemark> {
     let mut listed: Vec<String> = found
         .iter()
         .take(MOST_VARIABLES)
-        .map(|(line, name)| format!("{name} in line {line}"))
+        .map(|(line, name)| format!("{name} on line {line}"))
         .collect();
     if found.len() > MOST_VARIABLES {
         listed.push(format!("{} more", found.len() - MOST_VARIABLES));

@@ -375,7 +375,7 @@ impl StepPage {
     fn chains(&self) -> Vec<(String, String)> {
         self.networks()
             .into_iter()
-            .chain(pairs([("unknown", "I do not know")]))
+            .chain(pairs([("unknown", "Not sure")]))
             .collect()
     }
 

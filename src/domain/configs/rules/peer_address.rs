@@ -47,7 +47,7 @@ fn read(text: &str) -> Result<StratumAddress, String> {
     let (place, rest) = text.split_at(end);
     if place.contains('@') {
         return Err(
-            "Remove the part up to the @. Enter the account in its own field; Stratum V2 has no passwords."
+            "Remove everything up to and including the @. Enter the account in its own field; Stratum V2 has no passwords."
                 .into(),
         );
     }
