@@ -15,6 +15,7 @@ use super::parse::{ParsedConfig, read};
 use super::toml_file::{EnvironmentText, FileRemark, TomlConfig, environment, parse};
 use crate::base::error::{Error, FieldError, Result};
 use crate::domain::keys::{MASK, SecretKey};
+use crate::programs::jd_client::config_fields::ConfigField;
 use crate::web::RequestInput;
 use crate::web::extract::MemberReader;
 
@@ -328,8 +329,8 @@ fn of_variables(variables: &EnvironmentText) -> Result<TomlConfig, Vec<FileRemar
     }
 }
 
-/// A remark about a file as an error: the pointer is the key, and the text starts with line and
-/// key.
+/// A remark about a file as an error: the pointer is the key, and the text starts with the line,
+/// the label of the form and the key.
 fn placed(remark: FileRemark) -> FieldError {
     let pointer = remark.key.replace('[', ".").replace(']', "");
     let pointer = if pointer.is_empty() {
@@ -337,7 +338,15 @@ fn placed(remark: FileRemark) -> FieldError {
     } else {
         format!("/{}", pointer.replace('.', "/"))
     };
-    let place = match (remark.line, remark.key.as_str()) {
+    let name = pointer.trim_start_matches('/').replace('/', ".");
+    let key = match ConfigField::named(&name) {
+        Some((_, field)) if !field.label.is_empty() => {
+            let label = field.label.trim_end_matches(" (optional)");
+            format!("{label} ({})", remark.key)
+        }
+        _ => remark.key,
+    };
+    let place = match (remark.line, key.as_str()) {
         (Some(line), "") => format!("Line {line}: "),
         (Some(line), key) => format!("Line {line}, {key}: "),
         (None, "") => String::new(),

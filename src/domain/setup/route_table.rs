@@ -41,7 +41,7 @@ where
 .add(post("/setup", "setUp", "Creates a configuration and an instance, and starts the instance. A form starts the step-by-step setup.")
             .takes([
                 text("name", "The name of the configuration and the instance.").longest(64).like("barn").required(),
-                one_of("mode", "The mode, as in a configuration.", MiningMode::VARIANTS).like("SOLOMINING").required(),
+                one_of("mode", "The mining mode, as in a configuration.", MiningMode::VARIANTS).like("SOLOMINING").required(),
                 member(
                     "template_provider",
                     "The template provider, as `template_provider_type` in a configuration.",

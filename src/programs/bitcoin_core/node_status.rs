@@ -42,7 +42,7 @@ impl NodeStatus {
             Self::WrongVersion => "Wrong version",
             Self::WrongNetwork => "Wrong network",
             Self::Syncing => "The node is not ready yet",
-            Self::Silent => "No answer",
+            Self::Silent => "No response",
         }
     }
 }

@@ -145,7 +145,7 @@ async fn connect(
         last = match budget.run(TcpStream::connect(address)).await {
             Ok(stream) => return Ok((stream, address)),
             Err(StepFailure::TimedOut) => ProbeOutcome::Unreachable {
-                reason: format!("no answer within {} s", budget.step.as_secs()),
+                reason: format!("no response within {} s", budget.step.as_secs()),
             },
             Err(StepFailure::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 ProbeOutcome::ConnectionRefused

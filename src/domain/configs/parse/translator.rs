@@ -72,7 +72,7 @@ fn hashrate(value: &Value) -> Result<f64, String> {
     match number {
         Some(number) if number >= least && (number as f32).is_finite() => Ok(number),
         Some(number) => Err(format!(
-            "{} is outside the possible range: enter at least {}, such as 500 GH/s.",
+            "{} is outside the allowed range: enter at least {}, such as 500 GH/s.",
             typed_value(Unit::HashesPerSecond, number),
             typed_value(Unit::HashesPerSecond, least)
         )),

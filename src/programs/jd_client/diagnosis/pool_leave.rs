@@ -151,7 +151,7 @@ impl PoolLeaveCode {
                 "Synchronize this machine's clock. It may differ by at most 10 seconds."
             }
             Self::SetupRefused => {
-                "Make sure that the ports of the pool and of its job declaration server are not swapped, and that this pool supports job declaration."
+                "Make sure that the ports of the pool and its job declaration server are not swapped, and that this pool supports job declaration."
             }
             Self::UnknownName => {
                 "Correct the address of the pool or of its job declaration server in the configuration, or check that this machine can resolve names (DNS)."
