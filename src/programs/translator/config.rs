@@ -145,7 +145,7 @@ impl TranslatorConfig {
             if port == Some(0) {
                 fault(
                     key,
-                    "Port 0 is not usable. Choose a port from 1 to 65535.".into(),
+                    "Port 0 is not allowed. Choose a port from 1 to 65535.".into(),
                 );
             }
         }
@@ -153,7 +153,7 @@ impl TranslatorConfig {
             fault(
                 "upstreams.authority_pubkey",
                 format!(
-                    "`{}` is not a public key of Stratum V2. Copy the authority_public_key of the client.",
+                    "`{}` is not a Stratum V2 public key. Copy the client's authority_public_key.",
                     short(&self.authority_key)
                 ),
             );
@@ -168,7 +168,7 @@ impl TranslatorConfig {
             fault(
                 "monitoring_address",
                 format!(
-                    "Port {} is the port for miners. Choose another port for monitoring.",
+                    "Port {} is already the port for miners. Choose another port for monitoring.",
                     self.listening.port()
                 ),
             );
@@ -176,7 +176,7 @@ impl TranslatorConfig {
         if self.monitoring_refresh_secs == 0 {
             fault(
                 "monitoring_cache_refresh_secs",
-                "With 0 the monitoring data would never change. Enter 1 or more seconds.".into(),
+                "With 0, the monitoring data would never change. Enter at least 1 second.".into(),
             );
         }
         for (key, what, value) in [
@@ -195,7 +195,7 @@ impl TranslatorConfig {
                 fault(
                     key,
                     format!(
-                        "The {what} is {value}. The translator would crash. Enter a number above 0."
+                        "The {what} is {value}, which would crash the translator. Enter a number above 0."
                     ),
                 );
             }
@@ -208,12 +208,11 @@ impl TranslatorConfig {
                 "downstream_extranonce2_size",
                 if largest < smallest {
                     format!(
-                        "The client reserves {reserved} bytes of extranonce for miners, which are too few. Set \
-                         reserved_downstream_rollable_extranonce_size of the client to 8."
+                        "The client reserves only {reserved} extranonce bytes for miners, which is too few. Set the client's reserved_downstream_rollable_extranonce_size to 8."
                     )
                 } else {
                     format!(
-                        "Extranonce size {size} is not usable: the client would refuse every miner. Enter {smallest} to {largest}."
+                        "Extranonce size {size} is not allowed, because the client would reject every miner. Enter a number from {smallest} to {largest}."
                     )
                 },
             );
@@ -226,7 +225,7 @@ impl TranslatorConfig {
             if length > LONGEST_LIST {
                 fault(
                     key,
-                    format!("The list has {length} entries. At most {LONGEST_LIST} are possible."),
+                    format!("The list has {length} entries. At most {LONGEST_LIST} are allowed."),
                 );
             }
         }
@@ -345,10 +344,10 @@ fn is_host(text: &str) -> bool {
 
 fn identity_fault(identity: &str) -> Option<String> {
     if identity.is_empty() {
-        Some("The identity is empty. Enter the name that the client's channels should have.".into())
+        Some("The identity is empty. Enter a name for the client's channels.".into())
     } else if identity.len() > LONGEST_IDENTITY {
         Some(format!(
-            "The identity has {} bytes. The translator would crash. Enter at most {LONGEST_IDENTITY}.",
+            "The identity is {} bytes long, which would crash the translator. Enter at most {LONGEST_IDENTITY} bytes.",
             identity.len()
         ))
     } else if identity.chars().any(char::is_control) {

@@ -32,28 +32,28 @@ impl std::error::Error for TranslatorMonitoringError {}
 
 impl fmt::Display for TranslatorMonitoringError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const CHECK: &str = "Check that the monitoring address leads to the translator.";
+        const CHECK: &str = "Check that the monitoring address belongs to the translator.";
         match &self.0 {
             MonitoringError::Refused => f.write_str(
-                "Nothing listens at the translator's monitoring address. The translator opens it once it is connected to its client.",
+                "No program is listening on the translator's monitoring address. The translator opens it after connecting to its client.",
             ),
             MonitoringError::TimedOut => f.write_str(
-                "The translator's monitoring did not answer in time. The translator or the machine may be overloaded.",
+                "The translator's monitoring did not respond in time. The translator or the machine may be overloaded.",
             ),
             MonitoringError::TooLarge => write!(
                 f,
-                "The monitoring address sent more data than a translator has. {CHECK}"
+                "The monitoring address sent more data than a translator sends. {CHECK}"
             ),
             MonitoringError::Status(status) => write!(
                 f,
-                "The monitoring address answered with HTTP status {status}. {CHECK}"
+                "The monitoring address returned HTTP status {status}. {CHECK}"
             ),
             MonitoringError::NotJson => {
-                write!(f, "The monitoring address did not answer with JSON. {CHECK}")
+                write!(f, "The monitoring address did not return JSON. {CHECK}")
             }
             MonitoringError::NotTheApi => write!(
                 f,
-                "The monitoring address is not that of a translator. {CHECK}"
+                "The monitoring address does not belong to a translator. {CHECK}"
             ),
             MonitoringError::Connection(why) => write!(
                 f,

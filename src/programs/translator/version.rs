@@ -23,7 +23,7 @@ pub struct TranslatorVersion(ClientVersion);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TranslatorVersionFault {
     /// Not three numbers with dots.
-    #[error("`{0}` is not a translator version. A version looks like 0.6.0.")]
+    #[error("`{0}` is not a translator version. Enter three numbers, such as 0.6.0.")]
     Unreadable(String),
     /// A release tag.
     #[error(
@@ -31,7 +31,7 @@ pub enum TranslatorVersionFault {
     )]
     Tag(String),
     /// The version of another program.
-    #[error("`{0}` is another program. Choose translator_sv2.")]
+    #[error("`{0}` is a different program. Choose translator_sv2.")]
     OtherProgram(String),
     /// Versions 0.1.0 and 0.1.1 have another configuration file.
     #[error(

@@ -68,7 +68,7 @@ const KEYS: &[(&str, KeyUse)] = &[
     ("aggregate_channels", KeyUse::Import),
     (
         "verify_payout",
-        KeyUse::Skip("Not needed: the client beside the translator pays."),
+        KeyUse::Skip("Not needed: the client handles the payout."),
     ),
     ("supported_extensions", KeyUse::Import),
     ("required_extensions", KeyUse::Import),
@@ -78,7 +78,7 @@ const KEYS: &[(&str, KeyUse)] = &[
     ),
     (
         "log_file",
-        KeyUse::Skip("jd-manager keeps the output itself."),
+        KeyUse::Skip("jd-manager stores the output itself."),
     ),
     ("monitoring_address", KeyUse::Import),
     ("monitoring_cache_refresh_secs", KeyUse::Import),
@@ -127,7 +127,7 @@ pub fn read(text: &str) -> Result<TranslatorImport, Vec<TranslatorFileNote>> {
     };
     if text.len() > LARGEST_FILE {
         return Err(whole_file(format!(
-            "The file has {} KiB. A translator's file has at most {} KiB.",
+            "The file is {} KiB. A translator configuration file can be at most {} KiB.",
             text.len() / 1024,
             LARGEST_FILE / 1024
         )));
@@ -139,7 +139,7 @@ pub fn read(text: &str) -> Result<TranslatorImport, Vec<TranslatorFileNote>> {
         return Err(vec![TranslatorFileNote {
             key: String::new(),
             line: fault.span().map(|span| line_of(span.start)),
-            detail: format!("This is not TOML: {}.", short(fault.message())),
+            detail: format!("Invalid TOML: {}.", short(fault.message())),
         }]);
     }
     let mut entries = FileEntries {
@@ -209,12 +209,12 @@ impl FileEntries<'_> {
                 DeValue::Table(_) => self.note(
                     key,
                     line,
-                    "Only the first upstream is imported: a translator here has one client.",
+                    "Only the first upstream is imported, because a translator in jd-manager has one client.",
                 ),
                 _ => self.error(
                     key,
                     Some(line),
-                    "An upstream is a table with address and port.",
+                    "An upstream must be a table with an address and a port.",
                 ),
             }
         }
@@ -226,7 +226,7 @@ impl FileEntries<'_> {
             Some((_, KeyUse::Import)) => {
                 if let Some((first, _)) = self.values.get(&key) {
                     let detail = format!(
-                        "This key is already in line {first}. Upper and lower case are the same to the translator."
+                        "This key is already set on line {first}. The translator ignores case."
                     );
                     self.error(key, Some(line), &detail);
                 } else {
@@ -237,7 +237,7 @@ impl FileEntries<'_> {
             None if KEYS_OF_0_1.contains(&key.as_str()) => self.error(
                 key,
                 Some(line),
-                "This is a file of translator 0.1, which had other keys. Versions from 0.2.0 on are supported.",
+                "This configuration file is for translator 0.1, which had other keys. Use a file for 0.2.0 or newer.",
             ),
             None => {
                 let last = key.rsplit('.').next().unwrap_or_default();
@@ -246,7 +246,7 @@ impl FileEntries<'_> {
                     key,
                     line,
                     if belongs {
-                        "Ignored, as the translator does: this key belongs above the first table of the file."
+                        "The translator ignores this key here. Move it above the first line in square brackets."
                     } else {
                         "The translator does not know this key."
                     },
@@ -281,7 +281,7 @@ impl FileEntries<'_> {
             self.error(
                 "upstreams".into(),
                 None,
-                "The file has no upstream. Add a table [[upstreams]] with the client's address.",
+                "The file has no upstream. Add an [[upstreams]] table with the client's address.",
             );
         }
         let upstream = |name: &str| format!("{OF_FIRST_UPSTREAM}{name}");
@@ -302,7 +302,7 @@ impl FileEntries<'_> {
             let ip = text.parse::<IpAddr>().ok();
             if ip.is_none() {
                 let detail = format!(
-                    "`{}` is not an IP address. A host name is not possible here. Enter 0.0.0.0 for all interfaces.",
+                    "`{}` is not an IP address, and host names are not allowed here. Enter 0.0.0.0 for all interfaces.",
                     short(&text)
                 );
                 self.error("downstream_address".into(), self.line("downstream_address"), &detail);
@@ -369,14 +369,14 @@ impl FileEntries<'_> {
     }
 
     fn wrong_kind(&mut self, key: &str, expected: &str) {
-        let detail = format!("The value is not {expected}. Correct it.");
+        let detail = format!("The value must be {expected}.");
         self.error(key.into(), self.line(key), &detail);
     }
 
     fn text(&mut self, key: &str) -> Option<String> {
         let text = self.required(key)?.text();
         if text.is_none() {
-            self.wrong_kind(key, "a text");
+            self.wrong_kind(key, "text");
         }
         text
     }
@@ -450,7 +450,7 @@ impl FileEntries<'_> {
     }
 
     fn texts(&mut self, key: &str) -> Vec<String> {
-        self.list(key, "texts", FileValue::text)
+        self.list(key, "text values", FileValue::text)
     }
 }
 

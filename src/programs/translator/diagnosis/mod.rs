@@ -79,7 +79,7 @@ fn clock_cause(line: &str, cause: &EndCause) -> Option<EndCause> {
     });
     text.code.ends_with("-clock").then(|| EndCause {
         code: "client-clock".into(),
-        what: "the clocks of the translator's and the client's machine differ".into(),
+        what: "the clocks of the translator's and the client's machines differ".into(),
         advice: "Synchronize both clocks. They may differ by at most 10 seconds.".into(),
     })
 }
@@ -90,17 +90,17 @@ fn by_end(end: ClientEnd) -> Option<EndCause> {
         ClientEnd::Signal(9) => (
             "killed",
             "the translator was killed (SIGKILL)",
-            "If nobody did this, the machine may have run out of memory. The system's log (dmesg) says so then.",
+            "If you did not kill it, the machine may have run out of memory. Check the system log (dmesg).",
         ),
         ClientEnd::Signal(2 | 15 | 1) => (
             "ended-from-outside",
-            "another program or user ended the translator",
-            "Stop it in jd-manager instead, so that it stays stopped.",
+            "another program or user stopped the translator",
+            "To stop it permanently, stop it in jd-manager.",
         ),
         ClientEnd::Signal(4 | 6 | 7 | 8 | 11) | ClientEnd::Code(101) => (
             "crashed",
             "the translator crashed",
-            "This is a fault of the translator. Its log has the details. Another version may not have it.",
+            "This is a bug in the translator; its log has the details for the developers. Another version may not have this bug.",
         ),
         ClientEnd::Signal(_) | ClientEnd::Code(_) => return None,
     };
