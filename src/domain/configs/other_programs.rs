@@ -322,7 +322,7 @@ mod tests {
             (
                 "# V1 miners\ndownstream_address = \"0.0.0.0\"\nmax_supported_version = 2\naggregate_channels = true\n",
                 4,
-                "a file of the translator (translator_sv2), not of jd_client_sv2",
+                "a configuration file for the translator (translator_sv2), not for jd_client_sv2",
             ),
             (
                 "[downstream_difficulty_config]\nshares_per_minute = 6.0\n",
@@ -358,7 +358,7 @@ mod tests {
             (
                 "services:\n  barn:\n    image: nginx\n",
                 1,
-                "without settings of the client",
+                "without client settings",
             ),
             (
                 "[Unit]\nDescription=barn\n[Service]\nExecStart=/opt/jd_client_sv2 -c /etc/jdc.toml\n",
@@ -392,16 +392,16 @@ mod tests {
         let (line, detail) = said(&file);
         assert_eq!(line, Some(10));
         for place in [
-            "${BARN_TAG} in line 10",
-            "{{ tp_host }} in line 16",
-            "{{tp_port}} in line 16",
+            "${BARN_TAG} on line 10",
+            "{{ tp_host }} on line 16",
+            "{{tp_port}} on line 16",
         ] {
             assert!(detail.contains(place), "{detail}");
         }
         assert!(
             said("a = 1\n{% if barn %}\n")
                 .1
-                .contains("{% if barn %} in line 2")
+                .contains("{% if barn %} on line 2")
         );
         let many: String = (0..30)
             .map(|at| format!("k{at} = \"${{V{at}}}\"\n"))

@@ -201,7 +201,7 @@ mod tests {
             socket,
             BitcoinNetwork::Mainnet,
             NodeStatus::Connected,
-            "A node answers.",
+            "A node is responding.",
             "",
         );
         let client_version: ClientVersion = "0.6.0".parse().unwrap();

@@ -327,7 +327,7 @@ fn judge_answer(kind: u8, payload: &mut [u8], versions: (u16, u16)) -> Result<()
             Err(match code.as_str() {
                 "protocol-version-mismatch" => ProbeOutcome::UnsupportedVersion,
                 "" => ProbeOutcome::SetupRefused {
-                    code: "without a reason".into(),
+                    code: "no reason given".into(),
                 },
                 _ => ProbeOutcome::SetupRefused { code },
             })

@@ -236,10 +236,7 @@ mod tests {
                 "addr(<your address>)".into(),
                 "This is an example. Replace <…>",
             ),
-            (
-                "tb1qbarn".into(),
-                "starts like an address of a test network",
-            ),
+            ("tb1qbarn".into(), "starts like a test network address"),
             ("bc1pbarn".into(), "starts like a Taproot address"),
             (
                 "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr".into(),

@@ -184,7 +184,10 @@ mod tests {
                 "The address of MKPool is btc.mkpool.com:3340. But MKPool has no job declaration server",
             ),
             ("https://pool.barn.lan/", "not a Stratum V2 scheme"),
-            ("stratum2+tcp://barn.w:x@pool.barn.lan:1", "up to the @"),
+            (
+                "stratum2+tcp://barn.w:x@pool.barn.lan:1",
+                "up to and including the @",
+            ),
             ("stratum2+tcp://pool.barn.lan:99999/k", "not a port"),
             ("stratum2+tcp:///k", "host is missing"),
             ("stratum2+tcp://two words:1", "neither"),

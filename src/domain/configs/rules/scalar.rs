@@ -232,7 +232,7 @@ mod tests {
         assert!(
             above_zero(&json!("6,0"))
                 .unwrap_err()
-                .contains("instead of a comma")
+                .contains("Use a decimal point, not a comma")
         );
     }
 

@@ -230,7 +230,7 @@ mod tests {
                 "write network",
             ),
             ("", "retry", "retry = 10", "Remove it"),
-            ("", "jd_port", "jd_port = 1", "below a line [[upstreams]]"),
+            ("", "jd_port", "jd_port = 1", "below an [[upstreams]] line"),
         ] {
             let found = hint(path, key, text);
             assert!(found.contains(says), "{key}: {found}");

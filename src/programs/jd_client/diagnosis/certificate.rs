@@ -122,7 +122,7 @@ mod tests {
                 words(at, CertificateOwner::Provider),
                 (
                     "provider-key".into(),
-                    "the key in the configuration is not the key of the template provider".into()
+                    "the key in the configuration is not the template provider's key".into()
                 )
             );
         }
@@ -138,14 +138,14 @@ mod tests {
             words(1_795_383_253 - 11, CertificateOwner::Pool),
             (
                 "pool-clock".into(),
-                "this machine's clock is 11 s behind the clock of the pool".into()
+                "this machine's clock is 11 s behind the pool's clock".into()
             )
         );
         let (code, what) = words(1_795_386_853 + 3_600, CertificateOwner::JobServer);
         assert_eq!(code, "job-server-clock");
         assert!(
             what.starts_with(
-                "this machine's clock is 2 h 0 min ahead of the clock of the job declaration server"
+                "this machine's clock is 2 h 0 min ahead of the job declaration server's clock"
             ),
             "{what}"
         );
