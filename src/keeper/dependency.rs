@@ -49,7 +49,7 @@ impl Dependency {
 }
 
 /// Checks a dependency on a separate thread until it is dropped.
-#[must_use = "it ends when it is dropped"]
+#[must_use = "the thread stops when this value is dropped"]
 pub(super) struct DependencyWatch(Arc<AtomicBool>);
 
 impl DependencyWatch {

@@ -169,7 +169,7 @@ where
             .asks([whole("limit", "Maximum number of entries.", 1, 1000).or(50), whole("before", "Only revisions before this one.", 1, i32::MAX.into())])
             .gives::<RevisionsPage>(PAGE), routes::revisions)
 .add(post("/saved-configs/{id}/revisions/{n}/restore", "restoreRevision", "Saves an older revision as a new revision.")
-            .named(number("n", "The number of the revision.").like(1))
+            .named(number("n", "The revision number.").like(1))
             .does::<ConfigChangeResult>()
             .fails(&[409, 422]).for_admins().audited("restored a revision"), routes::restore)
 }

@@ -28,7 +28,7 @@ where
         .asks([
             text(
                 "path",
-                "Absolute path of the node's socket or data directory. Defaults to the usual locations.",
+                "Absolute path of the node's socket or data directory. By default, jd-manager searches the default locations.",
             )
             .like("/var/lib/bitcoind"),
             one_of(

@@ -72,11 +72,11 @@ fn hashrate(value: &Value) -> Result<f64, String> {
     match number {
         Some(number) if number >= least && (number as f32).is_finite() => Ok(number),
         Some(number) => Err(format!(
-            "{} is outside the allowed range: enter at least {}, such as 500 GH/s.",
+            "{} is outside the allowed range. Enter at least {}, such as 500 GH/s.",
             typed_value(Unit::HashesPerSecond, number),
             typed_value(Unit::HashesPerSecond, least)
         )),
-        None => Err("This is not a hashrate. Write a number with a unit, such as 500 GH/s.".into()),
+        None => Err("This is not a hashrate. Enter a number with a unit, such as 500 GH/s.".into()),
     }
 }
 

@@ -22,7 +22,7 @@ pub fn check(
     if own.port() < 1024 {
         found.error(
             at,
-            format!("Port {} is reserved for privileged programs. Choose a port from 1024 on, such as 34255.", own.port()),
+            format!("Port {} is reserved for privileged programs. Choose port 1024 or higher, such as 34255.", own.port()),
         );
     } else if let Some(other) = others.find(|other| address::overlap(*other, own)) {
         found.error(
