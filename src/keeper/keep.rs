@@ -185,7 +185,7 @@ impl KeeperProcess {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Nothing runs and nothing happens any more until somebody asks for it.
+    /// Nothing is running, and nothing will happen until a request.
     fn is_at_rest(&self) -> bool {
         self.machine.state().is_at_rest() && self.translator_pid().is_none()
     }

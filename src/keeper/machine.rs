@@ -216,7 +216,7 @@ pub enum ChangeReason {
     KeeperLost,
     /// The manager exited and left the keeper running; nothing changed. Recorded by the manager.
     LeftRunning,
-    /// Only of a translator: its client serves miners.
+    /// Only for a translator: its client is ready for miners.
     ClientServes,
     /// Only of a translator: its client has exited or has dropped it.
     ClientLost,

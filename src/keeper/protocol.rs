@@ -160,7 +160,8 @@ pub struct TranslatorSpec {
     pub args: Vec<String>,
     /// Its whole environment; the keeper adds the instance's mark.
     pub env: Vec<(String, String)>,
-    /// It serves miners once a line contains one of these; empty: as soon as it has been started.
+    /// The program is ready for miners when a log line contains one of these texts; if empty, as
+    /// soon as it has been started.
     #[serde(default)]
     pub ready_when: Vec<String>,
     /// An exit is no failure if one of its last warnings and errors contains one of these: the

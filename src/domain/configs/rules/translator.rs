@@ -1,4 +1,4 @@
-//! What the port for Stratum V1 miners must obey beside the client's own ports.
+//! Rules for the port for Stratum V1 miners next to the client's ports.
 
 use std::net::SocketAddr;
 
