@@ -69,7 +69,7 @@ pub struct ProcessEnd {
     pub last_error: Option<String>,
     /// Its last warnings, errors and lines outside the client's format, oldest first.
     pub trouble: Vec<String>,
-    /// The line that says it serves miners came only now.
+    /// The line that reports it ready for miners has just arrived.
     pub is_ready: bool,
 }
 

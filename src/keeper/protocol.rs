@@ -192,7 +192,7 @@ fn default_translator_grace() -> u64 {
     LONGEST_TRANSLATOR_GRACE_MS
 }
 
-/// So long a client's stop waits for its translator, milliseconds.
+/// Maximum time that stopping a client waits for its translator, in milliseconds.
 const LONGEST_TRANSLATOR_GRACE_MS: u64 = 2000;
 
 impl TranslatorSpec {
@@ -232,7 +232,7 @@ impl TranslatorSpec {
         }
     }
 
-    /// Whether these last lines of a run say that the client dropped it.
+    /// Whether the last lines of a run show that the client disconnected the translator.
     pub fn is_client_lost(&self, lines: &[String]) -> bool {
         let says_so = |line: &String| self.lost_when.iter().any(|text| line.contains(text));
         lines.iter().any(says_so)

@@ -25,7 +25,7 @@ const PATIENCE: Duration = socket_check::PATIENCE;
 pub enum NodeSocketState {
     /// A node accepts connections.
     Answers,
-    /// The file exists, but no node answers.
+    /// The file exists, but no node is responding.
     Silent,
     /// This user is not allowed to connect.
     Denied,

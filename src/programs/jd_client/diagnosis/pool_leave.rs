@@ -37,7 +37,7 @@ pub enum PoolLeaveCode {
     UnknownName,
     /// The pool or its job declaration server accepts no connections.
     Unreachable,
-    /// The pool or its job declaration server did not answer in time.
+    /// The pool or its job declaration server did not respond in time.
     NoAnswer,
     /// The connection was lost.
     ConnectionLost,
