@@ -76,7 +76,7 @@ impl ConfigService {
     /// No configuration has this id.
     pub async fn reveal(&self, id: ConfigId, done: &'static str) -> Result<SavedConfig> {
         let saved = self.get(id).await?;
-        tracing::info!(configuration = %id, name = ?saved.name, who = ?self.author, "secret key of a configuration was {done}");
+        tracing::info!(configuration = %id, name = ?saved.name, who = ?self.author, "the secret key of a configuration was {done}");
         Ok(saved)
     }
 
