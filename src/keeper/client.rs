@@ -51,7 +51,7 @@ pub fn connect(dir: &Path) -> io::Result<UnixStream> {
 /// Starts a keeper for the instance in `dir` and returns once it listens.
 ///
 /// # Errors
-/// The keeper could not be started or cannot work; the text gives the reason.
+/// The keeper could not be started or failed at startup; the text gives the reason.
 pub fn launch(dir: &Path) -> io::Result<Child> {
     let complaints = File::options()
         .create(true)
@@ -91,7 +91,7 @@ pub fn launch(dir: &Path) -> io::Result<Child> {
     let _ = child.wait();
     let said = said.trim_end();
     Err(io::Error::other(if said.is_empty() {
-        "the keeper exited without a reason; see its keeper.log"
+        "the keeper exited and gave no reason; see its keeper.log"
     } else {
         said
     }))

@@ -49,7 +49,7 @@ impl Dependency {
 }
 
 /// Checks a dependency on a separate thread until it is dropped.
-#[must_use = "it ends when it is dropped"]
+#[must_use = "the thread stops when this value is dropped"]
 pub(super) struct DependencyWatch(Arc<AtomicBool>);
 
 impl DependencyWatch {
@@ -59,8 +59,8 @@ impl DependencyWatch {
         Self::spawn(move || dependency.accepts(), false, |_| PERIOD, signal)
     }
 
-    /// Writes a byte to `signal` as soon as somebody listens at the local `address` (`host:port`),
-    /// now or later. None if there can be no thread.
+    /// Writes a byte to `signal` as soon as a program is listening on the local `address`
+    /// (`host:port`), now or later. None if no thread can be started.
     pub(super) fn begin_listening(address: &str, signal: UnixStream) -> Option<Self> {
         let dependency = Dependency::Address(address.to_owned());
         let port = address

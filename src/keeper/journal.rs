@@ -29,7 +29,7 @@ pub enum ManagedProgram {
     /// The client. An entry of an older keeper is about it.
     #[default]
     Client,
-    /// The translator beside it.
+    /// The client's translator.
     Translator,
 }
 

@@ -96,8 +96,9 @@ impl KeeperProcess {
     fn open(dir: &Path) -> Result<Self, String> {
         let told =
             |what: &str, e: &dyn std::fmt::Display| format!("{what} in {}: {e}", dir.display());
-        std::env::set_current_dir(dir).map_err(|e| told("cannot work", &e))?;
-        let lock = lock::lock().map_err(|e| told("cannot hold the lock", &e))?;
+        std::env::set_current_dir(dir)
+            .map_err(|e| told("cannot enter the instance's directory", &e))?;
+        let lock = lock::lock().map_err(|e| told("cannot acquire the lock", &e))?;
         let spec =
             KeeperSpec::read(Path::new(".")).map_err(|e| told("cannot read keeper.json", &e))?;
         std::fs::create_dir_all(names::WORK)
@@ -110,10 +111,11 @@ impl KeeperProcess {
             }
             _ => {}
         }
-        let listener = UnixListener::bind(names::SOCKET).map_err(|e| told("cannot listen", &e))?;
+        let listener = UnixListener::bind(names::SOCKET)
+            .map_err(|e| told("cannot listen on the control socket", &e))?;
         listener
             .set_nonblocking(true)
-            .map_err(|e| told("cannot listen", &e))?;
+            .map_err(|e| told("cannot listen on the control socket", &e))?;
         let receive = |signals: &[i32]| {
             signals::receive_signals(signals).map_err(|e| told("cannot handle signals", &e))
         };
@@ -123,7 +125,7 @@ impl KeeperProcess {
             signals::signal_pair().map_err(|e| told("cannot watch the template provider", &e))?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(|e| {
             told(
-                "cannot become the parent of processes that a client leaves behind",
+                "cannot become the parent of processes left by the client",
                 &e,
             )
         })?;
@@ -139,7 +141,7 @@ impl KeeperProcess {
         if leftovers > 0 {
             client.note(
                 "WARN",
-                &format!("killed {leftovers} processes that the previous keeper left behind"),
+                &format!("killed {leftovers} processes left by the previous keeper"),
             );
         }
         let translator = spec
@@ -183,7 +185,7 @@ impl KeeperProcess {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Nothing runs and nothing happens any more until somebody asks for it.
+    /// Nothing is running, and nothing will happen until a request.
     fn is_at_rest(&self) -> bool {
         self.machine.state().is_at_rest() && self.translator_pid().is_none()
     }
@@ -263,7 +265,7 @@ impl KeeperProcess {
                 if self.dependency.take().is_some() {
                     self.client.note(
                         "INFO",
-                        "the template provider or node accepts connections again; starting the client",
+                        "the template provider or node is accepting connections again; starting the client",
                     );
                     self.feed(MachineInput::DependencyBack);
                 }
@@ -348,7 +350,7 @@ impl KeeperProcess {
         match KeeperSpec::read(Path::new(".")) {
             Ok(spec) => self.adopt(spec),
             Err(e) => complain(&format!(
-                "cannot read keeper.json, still using the previous one: {e}"
+                "cannot read keeper.json, keeping the previous version: {e}"
             )),
         }
     }
@@ -364,7 +366,7 @@ impl KeeperProcess {
                 match TranslatorSupervisor::open(&self.dir, &self.spec, wanted) {
                     Ok(translator) => self.translator = Some(translator),
                     Err(e) => {
-                        let text = format!("the translator's log cannot be written: {e}");
+                        let text = format!("cannot write the translator's log: {e}");
                         self.client.note("ERROR", &text);
                     }
                 }
@@ -421,13 +423,13 @@ impl KeeperProcess {
         if found > 0 {
             self.client.note(
                 "WARN",
-                &format!("stopped {found} processes that the client left behind"),
+                &format!("stopped {found} processes left by the client"),
             );
         }
         if left > 0 {
             self.client.note(
                 "ERROR",
-                &format!("{left} processes that the client left behind cannot be stopped"),
+                &format!("cannot stop {left} processes left by the client"),
             );
         }
     }
@@ -571,7 +573,7 @@ fn chance() -> u64 {
     u64::from_le_bytes(chance)
 }
 
-/// Writes to the keeper's own small log, which the manager shows when a keeper cannot work.
+/// Writes to the keeper's own small log, which jd-manager shows if a keeper fails at startup.
 fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{} {text}", Timestamp::now());
 }

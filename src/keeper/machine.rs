@@ -138,7 +138,7 @@ pub enum MachineInput {
         /// The last ERROR line of this run.
         last_error: Option<String>,
     },
-    /// The dependency of the client was gone and is back.
+    /// The client's dependency was unavailable and is available again.
     DependencyBack,
     /// Time has passed.
     Tick,
@@ -181,7 +181,7 @@ pub struct StateChange<State = InstanceState> {
     pub exit: Option<ProcessExit>,
     /// The last ERROR line of the run that exited.
     pub last_error: Option<String>,
-    /// The wait until the next retry.
+    /// The delay before the next retry.
     pub wait: Option<Duration>,
 }
 
@@ -191,7 +191,7 @@ pub struct StateChange<State = InstanceState> {
 pub enum ChangeReason {
     /// A user or program requested it.
     Asked,
-    /// The wait has ended.
+    /// The delay is over.
     Retry,
     /// The client reports that it is ready for miners.
     Ready,
@@ -212,15 +212,15 @@ pub enum ChangeReason {
         /// The time window, in seconds.
         within_s: u64,
     },
-    /// The keeper was killed, and the client with it. Recorded by the manager when it notices this.
+    /// The keeper was killed, and the client with it. jd-manager records this when it notices it.
     KeeperLost,
-    /// The manager exited and left the keeper running; nothing changed. Recorded by the manager.
+    /// jd-manager exited and left the keeper running; nothing changed. Recorded by jd-manager.
     LeftRunning,
-    /// Only of a translator: its client serves miners.
+    /// Only for a translator: its client is ready for miners.
     ClientServes,
-    /// Only of a translator: its client has exited or has dropped it.
+    /// Only for a translator: its client exited or disconnected it.
     ClientLost,
-    /// Only of a translator: another one is to run, by a changed specification.
+    /// Only for a translator: a changed specification requires a different translator.
     Reloaded,
 }
 

@@ -69,7 +69,7 @@ pub struct ProcessEnd {
     pub last_error: Option<String>,
     /// Its last warnings, errors and lines outside the client's format, oldest first.
     pub trouble: Vec<String>,
-    /// The line that says it serves miners came only now.
+    /// The line that reports it ready for miners has just arrived.
     pub is_ready: bool,
 }
 
@@ -226,7 +226,7 @@ impl SupervisedProcess {
                 .or(status.signal().map(ProcessExit::Signal))
                 .unwrap_or(ProcessExit::Code(-1)),
             Err(e) => {
-                let text = format!("the exit status of the {} is not known: {e}", self.name);
+                let text = format!("cannot determine how the {} exited: {e}", self.name);
                 self.log.note("ERROR", &text);
                 ProcessExit::Code(-1)
             }

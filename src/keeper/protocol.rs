@@ -160,7 +160,8 @@ pub struct TranslatorSpec {
     pub args: Vec<String>,
     /// Its whole environment; the keeper adds the instance's mark.
     pub env: Vec<(String, String)>,
-    /// It serves miners once a line contains one of these; empty: as soon as it has been started.
+    /// The program is ready for miners when a log line contains one of these texts; if empty, as
+    /// soon as it has been started.
     #[serde(default)]
     pub ready_when: Vec<String>,
     /// An exit is no failure if one of its last warnings and errors contains one of these: the
@@ -191,7 +192,7 @@ fn default_translator_grace() -> u64 {
     LONGEST_TRANSLATOR_GRACE_MS
 }
 
-/// So long a client's stop waits for its translator, milliseconds.
+/// Maximum time that stopping a client waits for its translator, in milliseconds.
 const LONGEST_TRANSLATOR_GRACE_MS: u64 = 2000;
 
 impl TranslatorSpec {
@@ -231,7 +232,7 @@ impl TranslatorSpec {
         }
     }
 
-    /// Whether these last lines of a run say that the client dropped it.
+    /// Whether the last lines of a run show that the client disconnected the translator.
     pub fn is_client_lost(&self, lines: &[String]) -> bool {
         let says_so = |line: &String| self.lost_when.iter().any(|text| line.contains(text));
         lines.iter().any(says_so)

@@ -1,5 +1,5 @@
-//! The translator of an instance as its keeper runs it: the state machine, the process, and the
-//! probe of the client's port. What it records is written down by the keeper.
+//! An instance's translator as run by the keeper: the state machine, the process and the check of
+//! the client's port. The keeper writes its records.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,7 +19,7 @@ use super::translator_machine::{
 };
 use crate::base::clock::Timestamp;
 
-/// Watches for the client's port to be open, until this is dropped.
+/// Waits for the client's port to open, until this is dropped.
 struct ClientProbe {
     /// Held, never read.
     _watch: DependencyWatch,
@@ -28,7 +28,7 @@ struct ClientProbe {
 }
 
 impl ClientProbe {
-    /// None if there can be no thread.
+    /// None if no thread can be started.
     fn begin(address: &str) -> Option<Self> {
         let (signal, end) = UnixStream::pair().ok()?;
         Some(Self {
@@ -63,7 +63,8 @@ pub(super) struct TranslatorSupervisor {
     /// The last problems of the run that has just exited, until the exit is recorded.
     trouble: Vec<String>,
     starts: u32,
-    /// The specification has it no longer; it goes once its process has.
+    /// The specification no longer contains the translator; it is removed after its process has
+    /// exited.
     is_removed: bool,
 }
 
@@ -94,8 +95,7 @@ impl TranslatorSupervisor {
         })
     }
 
-    /// Takes a new specification; it holds from the next start on. True if another translator is to
-    /// run by it.
+    /// Applies a new specification from the next start. True if it requires a different translator.
     pub fn adopt(&mut self, keeper: &KeeperSpec, spec: TranslatorSpec) -> bool {
         self.is_removed = false;
         self.limits = keeper.limits();
@@ -107,22 +107,22 @@ impl TranslatorSupervisor {
         is_other
     }
 
-    /// The specification has it no longer. It has to be stopped besides.
+    /// Marks the translator as no longer in the specification. The caller must also stop it.
     pub fn remove(&mut self) {
         self.is_removed = true;
     }
 
-    /// Nobody needs it any more.
+    /// Whether the translator is no longer needed.
     pub fn is_unused(&self) -> bool {
         self.is_removed && self.pid().is_none()
     }
 
-    /// Its process id while there is a process.
+    /// The process id, if there is a process.
     pub fn pid(&self) -> Option<u32> {
         self.process.pid()
     }
 
-    /// The client is to be stopped after it, and it still has time to exit.
+    /// Whether the client must be stopped after the translator, which still has time to exit.
     pub fn is_in_grace(&self) -> bool {
         self.pid().is_some() && self.machine.is_in_grace()
     }
@@ -147,12 +147,12 @@ impl TranslatorSupervisor {
         self.probe.as_ref().map(|probe| probe.signal.as_fd())
     }
 
-    /// How it is now, without its lines.
+    /// The current status, without log lines.
     pub fn status(&self) -> TranslatorStatus {
         self.status.clone()
     }
 
-    /// How it is now, and its lines so far.
+    /// The current status and the log lines so far.
     pub fn status_with_lines(&self) -> TranslatorStatus {
         TranslatorStatus {
             lines: Some(self.process.lines()),
@@ -160,7 +160,7 @@ impl TranslatorSupervisor {
         }
     }
 
-    /// Gives the machine an input, does what it wants done, and returns what to write down.
+    /// Passes an input to the machine, executes its actions and returns the records to write.
     pub fn feed(&mut self, input: TranslatorInput, context: InputContext<'_>) -> Vec<JournalEntry> {
         let mut entries = Vec::new();
         let mut inputs = VecDeque::from([input]);
@@ -199,7 +199,7 @@ impl TranslatorSupervisor {
         }
     }
 
-    /// Takes a process that has exited.
+    /// Handles a process that has exited.
     pub fn reap(&mut self, context: InputContext<'_>) -> Vec<JournalEntry> {
         let is_asked = self.machine.state() == TranslatorState::Stopping;
         let Some(end) = self.process.reap(is_asked) else {
@@ -227,7 +227,7 @@ impl TranslatorSupervisor {
         self.feed(TranslatorInput::ClientListens, context)
     }
 
-    /// Lets time pass if something is due.
+    /// Reports the time to the machine if something is due.
     pub fn pass_time(&mut self, context: InputContext<'_>) -> Vec<JournalEntry> {
         if self.alarm().is_some_and(|at| context.now >= at) {
             self.feed(TranslatorInput::Tick, context)
@@ -265,8 +265,8 @@ impl TranslatorSupervisor {
         }
     }
 
-    /// The status after a change, and the entry of the journal. Waiting for the client is no change
-    /// of the history.
+    /// The status after a change and the journal entry. Waiting for the client is not recorded in
+    /// the history.
     fn record(
         &mut self,
         change: StateChange<TranslatorState>,

@@ -1,16 +1,19 @@
-//! The life of the translator beside its client as a pure state machine: inputs and the time in,
-//! actions out. No clock, no I/O.
+//! The life cycle of the translator next to its client as a pure state machine: inputs and the time
+//! in, actions out. No clock, no I/O.
 //!
-//! `translator_sv2` exits whenever its client drops it, and it can do nothing without a client
-//! (measured on 0.6.0). Its rules:
+//! `translator_sv2` exits whenever its client disconnects it, and is useless without a client
+//! (measured on 0.6.0). The rules:
 //!
-//! * There is never a second translator: [`TranslatorAction::Spawn`] comes only when none is there.
-//! * It starts only while the client serves miners and the client's port is open.
-//! * It stops when the client stops or has exited, and comes back when the client serves again.
-//! * An exit because its client dropped it is no failure: it comes back at once, but only so often
-//!   within a minute.
-//! * Every other exit beside a client that serves is a failure and backs off. The client goes on.
-//! * A stop is SIGINT, after the grace SIGKILL. It has no handler for SIGTERM.
+//! * There is never a second translator: [`TranslatorAction::Spawn`] comes only if none is running.
+//! * The translator starts only while the client is running and the client's port is open.
+//! * The translator stops when the client stops or exits, and starts again when the client is
+//!   running again.
+//! * An exit because the client disconnected the translator is not a failure: the translator
+//!   restarts immediately, up to a limit per minute.
+//! * Every other exit while the client is running is a failure and delays the next start. The
+//!   client keeps running.
+//! * To stop it, the keeper sends SIGINT, then SIGKILL after a grace period. The translator does
+//!   not handle SIGTERM.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,24 +22,24 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use super::machine::{ChangeReason, InstanceState, ProcessExit, StateChange, StopSignal};
 
-/// Where the translator is in its life.
+/// The state of the translator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 #[derive(strum::Display, strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum TranslatorState {
-    /// No process, and none will start.
+    /// Not running, and will not start.
     #[default]
     Stopped,
-    /// No process; it starts as soon as the client serves miners.
+    /// Waiting for the client; starts when the client is ready for miners.
     Waiting,
-    /// The process exists but does not serve miners yet.
+    /// The process is starting and is not ready for miners yet.
     Starting,
-    /// Serving Stratum V1 miners.
+    /// Ready for Stratum V1 miners.
     Running,
-    /// No process after a failure; the next try is due at a known time.
+    /// Waiting for the next attempt after a failure.
     BackingOff,
-    /// Asked to exit, still running.
+    /// The process was asked to exit but is still running.
     Stopping,
 }
 
@@ -46,12 +49,12 @@ impl TranslatorState {
         self.into()
     }
 
-    /// A process exists.
+    /// Whether a process exists.
     pub const fn has_process(self) -> bool {
         matches!(self, Self::Starting | Self::Running | Self::Stopping)
     }
 
-    /// The state in the history, which has no word for waiting.
+    /// The state in the history, which has no state for waiting.
     pub const fn to_instance_state(self) -> InstanceState {
         match self {
             Self::Stopped | Self::Waiting => InstanceState::Stopped,
@@ -63,16 +66,16 @@ impl TranslatorState {
     }
 }
 
-/// What the machine learns.
+/// An input of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TranslatorInput {
-    /// The client is to run: start once it serves miners.
+    /// The client should run: start when it is ready for miners.
     Start,
-    /// The client is to stop, or the translator is no longer wanted.
+    /// The client should stop, or the translator is no longer needed.
     Stop,
-    /// What to run has changed.
+    /// The specification has changed.
     Restart,
-    /// The client serves miners.
+    /// The client is ready for miners.
     ClientServes,
     /// The client has exited unexpectedly.
     ClientLost,
@@ -83,7 +86,7 @@ pub enum TranslatorInput {
         /// The reason, for people.
         detail: String,
     },
-    /// The translator serves miners.
+    /// The translator is ready for miners.
     Ready,
     /// The translator has exited and its output has been read to the end.
     Exited {
@@ -91,7 +94,7 @@ pub enum TranslatorInput {
         exit: ProcessExit,
         /// The last ERROR line of this run.
         last_error: Option<String>,
-        /// Its last lines say that the client dropped it.
+        /// The last lines show that the client disconnected it.
         is_client_lost: bool,
     },
     /// Time has passed.
@@ -116,13 +119,13 @@ pub enum TranslatorAction {
 pub struct TranslatorRules {
     /// How long to wait after a failure.
     pub backoff: Backoff,
-    /// After running this long, the next failure counts as the first again.
+    /// After running this long, the next failure counts as the first one.
     pub healthy_after: Duration,
-    /// So often it comes back at once after its client dropped it
+    /// Maximum number of immediate restarts after the client disconnected it
     pub returns: usize,
-    /// within this time. Beyond that such an exit counts as a failure.
+    /// within this time. Further exits of this type count as failures.
     pub returns_within: Duration,
-    /// The exit of a client may be seen so long after that of its translator.
+    /// The maximum delay between noticing the exits of the translator and its client.
     pub same_event: Duration,
     /// From SIGINT to SIGKILL.
     pub grace: Duration,
@@ -151,7 +154,7 @@ impl Default for TranslatorRules {
 pub struct TranslatorMachine {
     rules: TranslatorRules,
     state: TranslatorState,
-    /// The client serves miners.
+    /// The client is ready for miners.
     is_served: bool,
     /// The client's port is being watched.
     is_probing: bool,
@@ -159,7 +162,7 @@ pub struct TranslatorMachine {
     start_reason: ChangeReason,
     /// Failures in a row.
     failures: u32,
-    /// When it came back at once, oldest first.
+    /// Times of immediate restarts, oldest first.
     returns: Vec<u64>,
     spawned_at: u64,
     alarm: Option<u64>,
@@ -320,8 +323,8 @@ impl TranslatorMachine {
         }
     }
 
-    /// The client has exited. What went wrong beside it no longer counts: the next run of the client
-    /// is a new beginning, and how often it runs has a limit of its own.
+    /// The client has exited. Earlier failures of the translator no longer count: the client's next
+    /// run is a new start, and client restarts have their own limit.
     fn lose_client(&mut self, now: u64) -> Vec<TranslatorAction> {
         self.is_served = false;
         self.failures = 0;
@@ -329,8 +332,8 @@ impl TranslatorMachine {
         let same = millis(self.rules.same_event);
         self.returns.retain(|at| now.saturating_sub(*at) > same);
         match self.state {
-            // Without its client it has nothing to do. It is stopped rather than waited for, since
-            // one that hangs would hold its port.
+            // Without its client, the translator is useless. It is stopped rather than waited for,
+            // because a hung translator would keep its port in use.
             TranslatorState::Starting | TranslatorState::Running => {
                 self.interrupt(true, ChangeReason::ClientLost, now)
             }
@@ -402,7 +405,7 @@ impl TranslatorMachine {
         }
     }
 
-    /// Whether it may come back at once; if so, that is counted.
+    /// Whether an immediate restart is allowed; if so, it is counted.
     fn may_return(&mut self, now: u64) -> bool {
         let oldest = now.saturating_sub(millis(self.rules.returns_within));
         self.returns.retain(|at| *at > oldest);
@@ -455,7 +458,7 @@ impl TranslatorMachine {
         self.change_with_end(to, reason, RunEnd::default())
     }
 
-    /// Changes the state. No alarm and no probe outlasts the state that wanted it.
+    /// Changes the state. This cancels the alarm and the check of the previous state.
     fn change_with_end(
         &mut self,
         to: TranslatorState,

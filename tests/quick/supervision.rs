@@ -864,7 +864,7 @@ async fn a_stopped_instance_has_no_process_left_and_others_keep_theirs() {
     assert!(
         manager
             .log_text(&barn)
-            .contains("processes that the client left behind"),
+            .contains("processes left by the client"),
         "{}",
         manager.log_text(&barn)
     );

@@ -150,9 +150,11 @@ impl ApiFieldRemark {
         .trim_start_matches('/')
         .replace('/', ".");
         let detail = in_line(&self.detail);
-        // Messages about a file already contain the key and the line.
-        let says_it = detail.starts_with(&format!("{key}:"))
-            || (detail.starts_with("Line ") && detail.contains(&format!(", {key}:")));
+        // Messages about a file already contain the line and the key, alone or after its label.
+        let head = detail.split(": ").next().unwrap_or_default();
+        let says_it = head == key
+            || head.ends_with(&format!("({key})"))
+            || (head.starts_with("Line ") && head.ends_with(&format!(", {key}")));
         if key.is_empty() || says_it {
             format!("{kind}: {detail}")
         } else {

@@ -27,7 +27,7 @@ impl ConfigService {
             .await
     }
 
-    /// Sets the active configuration.
+    /// Makes a configuration the active one.
     ///
     /// # Errors
     /// No configuration has this id; the active one does not change.
@@ -39,7 +39,7 @@ impl ConfigService {
                 queries::set_active(c, id)?;
                 Ok(outcome(
                     &saved,
-                    format!("\"{}\" is the active configuration.", saved.name),
+                    format!("\"{}\" is now the active configuration.", saved.name),
                 ))
             })
             .await
@@ -68,7 +68,7 @@ impl ConfigService {
                 let name = free_name(name, |name| queries::name_is_taken(c, name, None))?;
                 let checked = ConfigDraft::of_config_alone(Some(name), config).check(None)?;
                 let config = checked.config.clone();
-                let made = desk.insert(c, checked, "saved as the active configuration")?;
+                let made = desk.insert(c, checked, "saved and made active")?;
                 queries::set_active(c, made.config_id)?;
                 Ok((made, config))
             })

@@ -30,7 +30,7 @@ pub fn import_holds(text: &str) -> bool {
         assert_eq!(
             &without_secret_keys(words),
             words,
-            "a secret is kept with the words of a file"
+            "a secret is stored with the file's text"
         );
     }
     let checked = match file.check(&HashMap::new()) {
@@ -39,30 +39,33 @@ pub fn import_holds(text: &str) -> bool {
             checked
         }
         Err(Error::Invalid(errors)) => {
-            assert!(!errors.is_empty(), "refused without a reason");
+            assert!(!errors.is_empty(), "rejected, but no reason is given");
             reveals_no_secret(&errors);
             return false;
         }
-        Err(other) => panic!("an import fails with {other}"),
+        Err(other) => panic!("import failed: {other}"),
     };
     reveals_no_secret(&checked.warnings);
     reveals_no_secret(&checked.hints);
     let config = checked.config;
     match read(&config.to_stored_value(), None) {
         Ok(ParsedConfig { config: again, .. }) => {
-            assert_eq!(again, config, "saved and read it is another")
+            assert_eq!(
+                again, config,
+                "the configuration changes when saved and read back"
+            )
         }
-        Err(found) => panic!("what was taken is refused: {found:?}"),
+        Err(found) => panic!("a configuration that was accepted is now rejected: {found:?}"),
     }
     let secret = config.authority_secret_key.reveal();
     for version in ClientVersion::KNOWN {
         if lacking(&config, &version).is_empty() {
-            let file = render(&config, &version)
-                .expect("a client that lacks nothing can be given its file");
-            let masked = render_masked(&config, &version).expect("and the masked one");
+            let file = render(&config, &version).expect("a supported client version has a file");
+            let masked = render_masked(&config, &version)
+                .expect("a supported client version has a masked file");
             assert!(
                 file.contains(secret) && !masked.contains(secret),
-                "the secret is in the one file and not in the other"
+                "only the unmasked file contains the secret"
             );
             import(&file).expect("the file for a client can be imported");
         }
@@ -70,13 +73,13 @@ pub fn import_holds(text: &str) -> bool {
     for source in [None, words.as_deref()] {
         assert!(
             !export(&config, source).contains(secret),
-            "an export shows the secret"
+            "the export contains the secret"
         );
         let again = import(&export_whole(&config, source)).expect("an export can be imported");
         assert_eq!(
             again.config,
             without_chain(config.clone()),
-            "exported and imported it is another"
+            "the configuration changes when exported and imported"
         );
     }
     true
@@ -93,7 +96,11 @@ fn without_chain(mut config: ClientConfig) -> ClientConfig {
 fn reveals_no_secret(said: &[FieldError]) {
     for one in said {
         for text in [&one.pointer, &one.detail] {
-            assert_eq!(&without_secret_keys(text), text, "a secret is quoted");
+            assert_eq!(
+                &without_secret_keys(text),
+                text,
+                "a message contains a secret"
+            );
         }
     }
 }

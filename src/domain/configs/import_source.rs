@@ -15,6 +15,7 @@ use super::parse::{ParsedConfig, read};
 use super::toml_file::{EnvironmentText, FileRemark, TomlConfig, environment, parse};
 use crate::base::error::{Error, FieldError, Result};
 use crate::domain::keys::{MASK, SecretKey};
+use crate::programs::jd_client::config_fields::ConfigField;
 use crate::web::RequestInput;
 use crate::web::extract::MemberReader;
 
@@ -62,7 +63,9 @@ impl ConfigImport {
             };
             body.refuse(
                 "toml",
-                format!("toml is missing. Send the contents of the client's file.{hint}"),
+                format!(
+                    "toml is missing. Send the contents of the client configuration file.{hint}"
+                ),
             );
         }
         let import = Self {
@@ -240,7 +243,7 @@ impl ImportedJson {
         if let Some(list) = body.get_mut("configurations").and_then(Value::as_array_mut) {
             if list.len() != 1 {
                 let detail = format!(
-                    "The file has {} configurations. Import one entry at a time.",
+                    "The file contains {} configurations. Import one entry at a time.",
                     list.len()
                 );
                 return Err(FieldError::new("/configurations", detail));
@@ -326,8 +329,8 @@ fn of_variables(variables: &EnvironmentText) -> Result<TomlConfig, Vec<FileRemar
     }
 }
 
-/// A remark about a file as an error: the pointer is the key, and the text starts with line and
-/// key.
+/// A remark about a file as an error: the pointer is the key, and the text starts with the line,
+/// the label of the form and the key.
 fn placed(remark: FileRemark) -> FieldError {
     let pointer = remark.key.replace('[', ".").replace(']', "");
     let pointer = if pointer.is_empty() {
@@ -335,7 +338,15 @@ fn placed(remark: FileRemark) -> FieldError {
     } else {
         format!("/{}", pointer.replace('.', "/"))
     };
-    let place = match (remark.line, remark.key.as_str()) {
+    let name = pointer.trim_start_matches('/').replace('/', ".");
+    let key = match ConfigField::named(&name) {
+        Some((_, field)) if !field.label.is_empty() => {
+            let label = field.label.trim_end_matches(" (optional)");
+            format!("{label} ({})", remark.key)
+        }
+        _ => remark.key,
+    };
+    let place = match (remark.line, key.as_str()) {
         (Some(line), "") => format!("Line {line}: "),
         (Some(line), key) => format!("Line {line}, {key}: "),
         (None, "") => String::new(),

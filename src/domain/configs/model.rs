@@ -72,8 +72,8 @@ pub struct ClientConfig {
     /// The networks to search for miners' management pages; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub miner_telemetry: Option<MinerTelemetry>,
-    /// The translator that runs beside the client, for Stratum V1 miners; absent: there is none. It
-    /// has a file of its own and is not in the client's.
+    /// The translator for Stratum V1 miners, which runs next to the client; none if absent. It has
+    /// its own configuration file and is not part of the client's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translator: Option<TranslatorSettings>,
     /// The template provider.
@@ -97,7 +97,7 @@ pub enum MiningMode {
 }
 
 impl MiningMode {
-    /// As in the client's file.
+    /// As in the client configuration file.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
@@ -166,23 +166,23 @@ pub struct MinerTelemetry {
     pub cidrs: Vec<String>,
 }
 
-/// How Stratum V1 miners connect. All else that a translator needs follows from the client's
+/// The settings for Stratum V1 miners. The translator's other settings come from the client's
 /// configuration.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct TranslatorSettings {
-    /// Whether the translator runs.
+    /// Whether to run the translator.
     pub enabled: bool,
-    /// Where Stratum V1 miners connect. An IP address, never a host name.
+    /// The address for Stratum V1 miners: an IP address and a port, not a host name.
     pub listening_address: SocketAddr,
-    /// Hashrate of the weakest miner in H/s; sets the difficulty at the start. At least
-    /// [`Self::LEAST_HASHRATE`]. The translator keeps a 32-bit float.
+    /// The hashrate of the weakest miner in H/s; sets the starting difficulty. At least
+    /// [`Self::LEAST_HASHRATE`]. The translator stores a 32-bit float.
     pub min_miner_hashrate: f64,
-    /// Shares that each miner should find per minute. The translator keeps a 32-bit float.
+    /// The target for shares per minute per miner. The translator stores a 32-bit float.
     pub shares_per_minute: f64,
-    /// One channel to the client for all miners; otherwise each miner has its own. Shares are counted
-    /// for each miner only with a channel of its own.
+    /// Use one channel to the client for all miners; otherwise, each miner has its own channel.
+    /// Shares are counted per miner only if each miner has its own channel.
     pub aggregate_channels: bool,
-    /// Which networks are searched for miners' own pages; absent: none.
+    /// The networks to search for miners' management pages; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub miner_telemetry: Option<MinerTelemetry>,
 }
@@ -195,8 +195,8 @@ impl TranslatorSettings {
     /// An ASIC miner, H/s.
     pub const ASIC_HASHRATE: f64 = 100e12;
 
-    /// What most people need: the usual port on all addresses of the machine, small miners, a channel
-    /// for each.
+    /// Settings that suit most users: the default port on all addresses on the machine, small
+    /// miners, and one channel per miner.
     pub fn starting() -> Self {
         Self {
             enabled: true,

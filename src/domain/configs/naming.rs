@@ -18,7 +18,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
     }
     if name.chars().count() > LONGEST_NAME {
         return Err(format!(
-            "A name can have at most {LONGEST_NAME} characters."
+            "A name can be at most {LONGEST_NAME} characters long."
         ));
     }
     if name.chars().any(char::is_control) || has_hidden(name) {
@@ -34,7 +34,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
 pub fn check_description(text: &str) -> Result<(), String> {
     if text.chars().count() > LONGEST_DESCRIPTION {
         return Err(format!(
-            "A description can have at most {LONGEST_DESCRIPTION} characters."
+            "A description can be at most {LONGEST_DESCRIPTION} characters long."
         ));
     }
     if text

@@ -28,7 +28,8 @@ struct OtherProgram {
     keys: &'static [&'static str],
 }
 
-const ANOTHER_FILE: &str = "Import the file of jd_client_sv2, often called jdc-config.toml.";
+const ANOTHER_FILE: &str =
+    "Import the configuration file for jd_client_sv2, often named jdc-config.toml.";
 
 /// Programs with the most specific keys first.
 const PROGRAMS: [OtherProgram; 8] = [
@@ -105,7 +106,7 @@ const PROGRAMS: [OtherProgram; 8] = [
     },
     OtherProgram {
         name: "jd-manager's own list of pools (pools.toml)",
-        advice: "Put it into the data directory, where setup reads it.",
+        advice: "Put it in the data directory, where setup reads it.",
         keys: &["[pool]"],
     },
     OtherProgram {
@@ -135,7 +136,7 @@ pub fn json_refusal(body: &Value) -> Option<String> {
         has_urls || body.get("btcd").is_some() || body.get("btcaddress").is_some();
     is_first_version.then(|| {
         format!(
-            "This is a file of a Stratum V1 miner or pool, not of jd_client_sv2. {ANOTHER_FILE}"
+            "This is a configuration file for a Stratum V1 miner or pool, not for jd_client_sv2. {ANOTHER_FILE}"
         )
     })
 }
@@ -167,7 +168,7 @@ fn recognize(text: &str) -> Option<FileRemark> {
             key: String::new(),
             line: Some(*line),
             detail: format!(
-                "{key} shows that this is a file of {}, not of jd_client_sv2. {}",
+                "{key} shows that this is a configuration file for {}, not for jd_client_sv2. {}",
                 program.name, program.advice
             ),
         })
@@ -211,13 +212,13 @@ fn compose(text: &str) -> Option<FileRemark> {
     .find(|(prefix, _)| text.to_ascii_uppercase().contains(prefix));
     let whose = match other {
         Some((prefix, program)) => format!(" with the settings of {program} ({prefix}…)"),
-        None => " without settings of the client (JDC__…)".into(),
+        None => " without client settings (JDC__…)".into(),
     };
     has_service.then(|| FileRemark {
         key: String::new(),
         line: Some(line + 1),
         detail: format!(
-            "This is a Docker Compose file{whose}. Import the file of its client, often called jdc-config.toml."
+            "This is a Docker Compose file{whose}. Import its client's configuration file, often named jdc-config.toml."
         ),
     })
 }
@@ -240,7 +241,7 @@ fn unfilled(text: &str) -> Option<FileRemark> {
     let mut listed: Vec<String> = found
         .iter()
         .take(MOST_VARIABLES)
-        .map(|(line, name)| format!("{name} in line {line}"))
+        .map(|(line, name)| format!("{name} on line {line}"))
         .collect();
     if found.len() > MOST_VARIABLES {
         listed.push(format!("{} more", found.len() - MOST_VARIABLES));
@@ -321,7 +322,7 @@ mod tests {
             (
                 "# V1 miners\ndownstream_address = \"0.0.0.0\"\nmax_supported_version = 2\naggregate_channels = true\n",
                 4,
-                "a file of the translator (translator_sv2), not of jd_client_sv2",
+                "a configuration file for the translator (translator_sv2), not for jd_client_sv2",
             ),
             (
                 "[downstream_difficulty_config]\nshares_per_minute = 6.0\n",
@@ -357,7 +358,7 @@ mod tests {
             (
                 "services:\n  barn:\n    image: nginx\n",
                 1,
-                "without settings of the client",
+                "without client settings",
             ),
             (
                 "[Unit]\nDescription=barn\n[Service]\nExecStart=/opt/jd_client_sv2 -c /etc/jdc.toml\n",
@@ -391,16 +392,16 @@ mod tests {
         let (line, detail) = said(&file);
         assert_eq!(line, Some(10));
         for place in [
-            "${BARN_TAG} in line 10",
-            "{{ tp_host }} in line 16",
-            "{{tp_port}} in line 16",
+            "${BARN_TAG} on line 10",
+            "{{ tp_host }} on line 16",
+            "{{tp_port}} on line 16",
         ] {
             assert!(detail.contains(place), "{detail}");
         }
         assert!(
             said("a = 1\n{% if barn %}\n")
                 .1
-                .contains("{% if barn %} in line 2")
+                .contains("{% if barn %} on line 2")
         );
         let many: String = (0..30)
             .map(|at| format!("k{at} = \"${{V{at}}}\"\n"))

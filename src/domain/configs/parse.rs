@@ -199,7 +199,7 @@ fn identity(value: &Value) -> Result<String, String> {
         .trim()
         .to_owned();
     if name.is_empty() {
-        Err("The pool account is missing. The pool needs it to pay you.".into())
+        Err("Enter your account at the pool. The pool needs it to pay you.".into())
     } else {
         Ok(name)
     }
@@ -249,8 +249,7 @@ fn template_provider(
     found: &mut ConfigFindings,
 ) -> Option<TemplateProvider> {
     const KEY: &str = "template_provider_type";
-    const WANTED: &str = "Choose a template source: Sv2Tp (a template provider by address) or BitcoinCoreIpc (Bitcoin \
-                          Core on this machine).";
+    const WANTED: &str = "Choose a template provider: Sv2Tp (by address) or BitcoinCoreIpc (Bitcoin Core on this machine).";
     let chosen = top.peek(KEY).filter(|value| !is_blank(value));
     if let Some(name) = chosen.and_then(Value::as_str) {
         top.skip(KEY);
@@ -267,7 +266,10 @@ fn template_provider(
             _ => {
                 found.error(
                     top.at(KEY),
-                    format!("{} is not a template source. {WANTED}", scalar::shown(name)),
+                    format!(
+                        "{} is not a template provider type. {WANTED}",
+                        scalar::shown(name)
+                    ),
                 );
                 None
             }
@@ -295,7 +297,7 @@ fn template_provider(
         (true, true) => {
             found.error(
                 top.at(KEY),
-                "There are two template providers, but the client accepts exactly one. Remove one.",
+                "Two template providers are configured, but the client accepts only one. Remove one.",
             );
             None
         }
@@ -431,7 +433,7 @@ fn reward_script(
             Ok(descriptor) => {
                 found.warn(
                     top.at(KEY),
-                    format!("jd-manager converted the older form to the descriptor of the same script: {descriptor}."),
+                    format!("jd-manager converted the older form to the equivalent descriptor: {descriptor}."),
                 );
                 Ok(descriptor)
             }

@@ -167,7 +167,7 @@ fn insert_revision(db: &mut Db, row: &ConfigRow, author: &str) -> QueryResult<()
     Ok(())
 }
 
-/// Sets the active configuration.
+/// Makes a configuration the active one.
 pub fn set_active(db: &mut Db, id: ConfigId) -> QueryResult<()> {
     // Clear the previous one first: at most one row can be active.
     diesel::update(configurations::table.filter(configurations::is_active.eq(true)))

@@ -100,8 +100,8 @@ where
     RouteTable::new()
 .add(get("/saved-configs", "listConfigurations", "Lists the saved configurations, newest first.")
             .asks([
-                whole("limit", "The maximum number of entries.", 1, 1000).or(1000),
-                whole("offset", "The number of entries to skip.", 0, u32::MAX.into()).or(0),
+                whole("limit", "Maximum number of entries.", 1, 1000).or(1000),
+                whole("offset", "Number of entries to skip.", 0, u32::MAX.into()).or(0),
                 text("q", "Only configurations that contain this text, ignoring case."),
             ])
             .gives::<ConfigListPage>(PAGE), routes::list)
@@ -114,8 +114,8 @@ where
 .add(post("/saved-configs/check", "checkConfiguration", "Checks a new configuration without saving it.")
             .takes_shape(sent, form())
             .gives::<ConfigValidation>(PAGE).for_viewers(), routes::check)
-.add(get("/saved-configs/import", "showImport", "Shows the form to import a client's file, for browsers.").gives::<ImportPage>(PAGE), routes::ask_import)
-.add(post("/saved-configs/import", "importConfiguration", "Imports a client's file of any version as a configuration.")
+.add(get("/saved-configs/import", "showImport", "Shows the form to import a client configuration file, for browsers.").gives::<ImportPage>(PAGE), routes::ask_import)
+.add(post("/saved-configs/import", "importConfiguration", "Imports a client configuration file of any version.")
             .asks([
                 text("name", "The name, if the body is the file itself.").like("From a file"),
                 flag("solo", "Import for solo mining, if the body is the file itself.").or(false),
@@ -134,25 +134,25 @@ where
             .fails(&[409]).for_admins().audited("imported a configuration"), routes::import)
 .add(get("/saved-configs/{id}", "getConfiguration", "Returns a saved configuration.").gives::<ShowPage>(PAGE), routes::show)
 .add_with_form(put("/saved-configs/{id}", "changeConfiguration", "Saves a configuration as a new revision.")
-            .about("A masked, empty or absent secret key keeps its value if the public key does not change. Running clients apply the change at their next start.")
+            .about("A masked, empty or absent secret key keeps its value if the public key does not change. Running clients will apply the change at their next start.")
             .takes_shape(sent, form())
             .does::<ConfigChangeResult>()
             .fails(&[409]).for_admins().audited("changed a configuration"), routes::update, "/saved-configs/{id}")
-.add_with_form(delete("/saved-configs/{id}", "deleteConfiguration", "Deletes a configuration with all its revisions.").does::<ConfigChangeResult>().fails(&[409]).for_admins().audited("deleted a configuration"), routes::delete, "/saved-configs/{id}/delete")
+.add_with_form(delete("/saved-configs/{id}", "deleteConfiguration", "Deletes a configuration and all its revisions.").does::<ConfigChangeResult>().fails(&[409]).for_admins().audited("deleted a configuration"), routes::delete, "/saved-configs/{id}/delete")
 .add(post("/saved-configs/{id}/check", "checkSavedConfiguration", "Checks a change to a configuration without saving it.")
             .takes_shape(sent, form())
             .gives::<ConfigValidation>(PAGE).for_viewers(), routes::check_saved)
 .add(get("/saved-configs/{id}/edit", "showEditConfiguration", "Shows the form to edit a configuration, for browsers.").gives::<ConfigFormPage>(PAGE), routes::edit)
 .add(get("/saved-configs/{id}/delete", "askDeleteConfiguration", "Shows the confirmation page for deleting a configuration, for browsers.").gives::<ConfirmPage<ConfigRemoval>>(PAGE), routes::ask_delete)
 .add(post("/saved-configs/{id}/duplicate", "duplicateConfiguration", "Copies a configuration, including its keys, with new ports.").makes::<ConfigChangeResult>().fails(&[409]).for_admins().audited("duplicated a configuration"), routes::duplicate)
-.add(post("/saved-configs/{id}/set-active", "setActiveConfiguration", "Sets the active configuration.")
+.add(post("/saved-configs/{id}/set-active", "setActiveConfiguration", "Makes a configuration the active one.")
             .acts([text("next", "The page that the browser shows next, as a path on this site.").like("/saved-configs")])
-            .does::<ConfigChangeResult>().for_admins().audited("set the active configuration"), routes::set_active)
-.add(get("/saved-configs/{id}/toml", "getConfigurationFile", "Returns the client's file with the secret key masked.")
-            .asks([version("client_version", "The client version of the file.").or("0.6.0"), version("against", "A client version to compare with.")])
+            .does::<ConfigChangeResult>().for_admins().audited("made a configuration active"), routes::set_active)
+.add(get("/saved-configs/{id}/toml", "getConfigurationFile", "Returns the client configuration file with the secret key masked.")
+            .asks([version("client_version", "The client version to write the file for.").or("0.6.0"), version("against", "A client version to compare with.")])
             .answer(200, "The file.", &["application/json", "text/html", "text/plain"], Some(crate::web::openapi::shape::<TomlPage>())), routes::toml)
-.add(get("/saved-configs/{id}/export", "exportConfiguration", "Exports the complete file with the secret key masked.").gives_file(&["application/toml"]), routes::export)
-.add(post("/saved-configs/{id}/export", "exportConfigurationWhole", "Exports the complete file, optionally with the secret key.")
+.add(get("/saved-configs/{id}/export", "exportConfiguration", "Exports the full configuration file with the secret key masked.").gives_file(&["application/toml"]), routes::export)
+.add(post("/saved-configs/{id}/export", "exportConfigurationWhole", "Exports the full configuration file, optionally with the secret key.")
             .asks([one_of("secret", "`include`: export the secret key. A form can send it in the body.", &["include"])])
             .acts([one_of("secret", "`include`: export the secret key.", &["include"])])
             .gives_file(&["application/toml"]).for_admins().audited("exported a configuration, possibly with its secret key"), routes::export_whole)
@@ -162,14 +162,14 @@ where
             .asks([
                 whole("from", "The older revision. Defaults to the one before `to`.", 1, i32::MAX.into()),
                 whole("to", "The newer revision. Defaults to the newest.", 1, i32::MAX.into()),
-                version("client_version", "The client version of the files.").or("0.6.0"),
+                version("client_version", "The client version to write the files for.").or("0.6.0"),
             ])
             .gives::<RevisionComparePage>(PAGE), routes::compare)
 .add(get("/saved-configs/{id}/revisions", "listRevisions", "Lists the revisions of a configuration, newest first.")
-            .asks([whole("limit", "The maximum number of entries.", 1, 1000).or(50), whole("before", "Only revisions before this one.", 1, i32::MAX.into())])
+            .asks([whole("limit", "Maximum number of entries.", 1, 1000).or(50), whole("before", "Only revisions before this one.", 1, i32::MAX.into())])
             .gives::<RevisionsPage>(PAGE), routes::revisions)
 .add(post("/saved-configs/{id}/revisions/{n}/restore", "restoreRevision", "Saves an older revision as a new revision.")
-            .named(number("n", "The number of the revision.").like(1))
+            .named(number("n", "The revision number.").like(1))
             .does::<ConfigChangeResult>()
             .fails(&[409, 422]).for_admins().audited("restored a revision"), routes::restore)
 }

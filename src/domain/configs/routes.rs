@@ -368,7 +368,7 @@ pub async fn revisions(
 ) -> Reply {
     let (limit, before) = (
         params.number("limit"),
-        params.get("before", "the number of a revision"),
+        params.get("before", "a revision number"),
     );
     params.finish()?;
     let page = RevisionsPage::new(
@@ -385,7 +385,7 @@ pub async fn compare(
     PathId(id): PathId<ConfigId>,
     mut params: QueryParams,
 ) -> Reply {
-    let [from, to] = ["from", "to"].map(|name| params.get(name, "the number of a revision"));
+    let [from, to] = ["from", "to"].map(|name| params.get(name, "a revision number"));
     let version =
         params.get::<ClientVersion>("client_version", "a version of the client such as 0.6.0");
     params.finish()?;

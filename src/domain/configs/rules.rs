@@ -210,16 +210,14 @@ pub fn signature(signature: &str, found: &mut ConfigFindings) {
         found.error(
             at,
             format!(
-                "The coinbase tag has {length} bytes. With more than {LONGEST_SIGNATURE}, the client shuts down when the first miner \
-                 connects. Up to {LONGEST_SAFE_SIGNATURE} work with every pool."
+                "The coinbase tag is {length} bytes long. If it is longer than {LONGEST_SIGNATURE} bytes, the client will shut down when the first miner connects. Up to {LONGEST_SAFE_SIGNATURE} bytes work with every pool."
             ),
         );
     } else if length > LONGEST_SAFE_SIGNATURE {
         found.warn(
             at,
             format!(
-                "The coinbase tag has {length} bytes. With more than {LONGEST_SAFE_SIGNATURE}, it is too long for the extranonce size of \
-                 some pools. Use a shorter tag."
+                "The coinbase tag is {length} bytes long. Above {LONGEST_SAFE_SIGNATURE} bytes, it is too long for the extranonce size of some pools. Use a shorter tag."
             ),
         );
     }
@@ -277,15 +275,14 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
     if example(ExampleKind::Signature, &config.jdc_signature).is_some() {
         found.hint(
             "/jdc_signature",
-            "This coinbase tag is from the client's examples and appears in blocks you find.",
+            "This coinbase tag is from the client's examples and will appear in the blocks you mine.",
         );
     }
     if config.cert_validity_sec < SHORT_CERTIFICATE {
         found.warn(
             "/cert_validity_sec",
             format!(
-                "A certificate that is valid for {} s may expire before a miner with a slightly different clock checks it. A usual \
-                 value is 3600.",
+                "A certificate that is valid for {} s may expire before a miner with a slightly different clock checks it. A typical value is 3600.",
                 config.cert_validity_sec
             ),
         );
@@ -293,14 +290,14 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
     if config.shares_per_minute > MANY_SHARES {
         found.hint(
             "/shares_per_minute",
-            "Each miner will send more than one share per second. A usual value is 6 per minute.",
+            "Each miner will send more than one share per second. A typical value is 6 per minute.",
         );
     }
     extensions(config, found);
     if config.monitoring_address.is_none() {
         found.hint(
             "/monitoring_address",
-            "Without this address there are no metrics of miners, shares and hashrate.",
+            "Without this address there are no metrics for miners, shares and hashrate.",
         );
     }
     if let Some(telemetry) = &config.miner_telemetry {
@@ -311,7 +308,7 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
             .sum();
         found.hint(
             "/miner_telemetry/cidrs",
-            format!("The client contacts {addresses} addresses in your network every minute."),
+            format!("The client will contact {addresses} addresses on your network every minute."),
         );
     }
     found
@@ -323,7 +320,7 @@ pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
     {
         found.warn(
             "/reserved_downstream_rollable_extranonce_size",
-            format!("No pool can provide {size} bytes: an extranonce has at most 32, and the client needs 2 of them. Use at most 30."),
+            format!("No pool can provide {size} bytes: an extranonce is at most 32 bytes long, and the client needs 2 of them. Use at most 30."),
         );
     }
 }

@@ -487,7 +487,7 @@ pub(super) fn check_free(
 ) -> Result<()> {
     match queries::name_is_taken(c, name, own)? {
         true => Err(Error::Conflict(format!(
-            "There is already a configuration called \"{name}\". Choose another name."
+            "A configuration named \"{name}\" already exists. Choose another name."
         ))),
         false => Ok(()),
     }
@@ -522,7 +522,7 @@ fn still_in_use(saved: &SavedConfig) -> String {
         ("those instances", "them")
     };
     format!(
-        "\"{}\" is used by {}. First select another configuration for {those}, or delete {them}.",
+        "\"{}\" is used by {}. Select another configuration for {those} first, or delete {them}.",
         saved.name,
         names.join(", ")
     )

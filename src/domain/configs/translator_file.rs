@@ -1,5 +1,5 @@
-//! The file of the translator that runs beside a client. Everything that it shares with the client is
-//! taken from the client's configuration.
+//! The configuration file of the translator that runs next to a client. All shared settings come
+//! from the client's configuration.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -7,21 +7,21 @@ use super::model::{ClientConfig, TranslatorSettings};
 use crate::base::error::FieldError;
 use crate::programs::translator::config::{TranslatorConfig, TranslatorConfigFault};
 
-/// Bytes of the extranonce that a client reserves for miners unless its configuration says otherwise.
+/// Extranonce bytes that a client reserves for miners by default.
 const USUAL_RESERVED_EXTRANONCE: u8 = 8;
-/// The extension by which the names of workers reach the pool.
+/// The extension that reports worker names to the pool.
 const WORKER_NAMES: u16 = 2;
-/// The name of the translator's channels in solo mining, where there is no account.
+/// The name of the translator's channels in solo mining, which has no account.
 const SOLO_IDENTITY: &str = "solo";
-/// Between the port for Stratum V1 miners and the one proposed for monitoring.
+/// The difference between the port for Stratum V1 miners and the proposed monitoring port.
 const MONITORING_DISTANCE: u16 = 20_000;
 
-/// The translator's file, for every version from 0.2.0 on; none: the configuration has no port for
-/// Stratum V1 miners. `monitoring`: where the translator serves its monitoring data.
+/// The translator's file for all versions since 0.2.0; none if the configuration has no port for
+/// Stratum V1 miners. `monitoring`: the translator's monitoring address.
 ///
 /// # Errors
-/// What the translator could not run with, by field of the configuration. A saved configuration has
-/// no such fault, unless an older program saved it.
+/// The problems that prevent the translator from running, by configuration field. A saved
+/// configuration has none, unless an older version of jd-manager saved it.
 pub fn render_translator(
     config: &ClientConfig,
     monitoring: SocketAddr,
@@ -32,7 +32,8 @@ pub fn render_translator(
     Some(rendered.map_err(|faults| faults.into_iter().map(field_error).collect()))
 }
 
-/// The faults of the translator's file that the configuration causes, besides those of single values.
+/// The problems of the translator's file that the configuration causes, other than invalid single
+/// values.
 pub(super) fn translator_faults(config: &ClientConfig) -> Vec<FieldError> {
     let Some(settings) = config.enabled_translator() else {
         return Vec::new();
@@ -42,8 +43,8 @@ pub(super) fn translator_faults(config: &ClientConfig) -> Vec<FieldError> {
     faults.into_iter().map(field_error).collect()
 }
 
-/// Where the translator of these settings serves its monitoring data unless another program has the
-/// port. Two translators differ in their port for miners, and so in this one.
+/// The default monitoring address of the translator with these settings. Translators have different
+/// ports for miners, so this port differs, too.
 pub fn monitoring_near(settings: &TranslatorSettings) -> SocketAddr {
     let port = settings.listening_address.port();
     let near = match port.checked_sub(MONITORING_DISTANCE) {
@@ -53,7 +54,7 @@ pub fn monitoring_near(settings: &TranslatorSettings) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, near))
 }
 
-/// The address at which a program on this machine reaches the client.
+/// The address that a program on this machine uses to reach the client.
 pub fn client_address(config: &ClientConfig) -> SocketAddr {
     let mut address = config.listening_address;
     match address.ip() {
@@ -82,7 +83,7 @@ fn translator_config(
         min_hashrate: settings.min_miner_hashrate,
         shares_per_minute: settings.shares_per_minute,
         aggregate: settings.aggregate_channels,
-        // What the client does not offer, it would not grant.
+        // The client rejects extensions that it does not support.
         supported_extensions: config
             .supported_extensions
             .iter()
@@ -107,7 +108,7 @@ fn reserved_extranonce(config: &ClientConfig) -> u8 {
         .unwrap_or(USUAL_RESERVED_EXTRANONCE)
 }
 
-/// The field of the configuration that a fault of the file comes from.
+/// The configuration field that causes a problem in the file.
 fn field_error(fault: TranslatorConfigFault) -> FieldError {
     let pointer = match fault.key {
         "downstream_extranonce2_size" => "/reserved_downstream_rollable_extranonce_size",

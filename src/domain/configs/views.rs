@@ -173,16 +173,16 @@ pub(super) fn delete_page(saved: SavedConfig) -> ConfirmPage<ConfigRemoval> {
     let (title, mut texts) = if is_free {
         let revisions = revisions_text(saved.revision);
         let lost = format!(
-            "This deletes the configuration with its {revisions} and its secret key. You cannot undo this. Miners that use the public key {public_key} need a new one."
+            "This deletes the configuration, its {revisions} and its secret key. You cannot undo this. Miners that use the public key {public_key} will need a new one."
         );
         (format!("Delete {name}?"), vec![lost])
     } else {
         let used =
-            "First select another configuration for the instances that use it, or delete them.";
+            "Select another configuration for the instances that use it first, or delete them.";
         (format!("{name} cannot be deleted"), vec![used.to_owned()])
     };
     if is_free && saved.is_active {
-        texts.push("This is the active configuration. After you delete it, there is no active configuration.".into());
+        texts.push("This is the active configuration. After you delete it, there will be no active configuration.".into());
     }
     let address = format!("/saved-configs/{id}");
     let links = saved.used_by.iter();
@@ -214,7 +214,7 @@ pub(super) fn delete_page(saved: SavedConfig) -> ConfirmPage<ConfigRemoval> {
 pub struct TomlPage {
     config_id: ConfigId,
     name: String,
-    /// The client version of the file.
+    /// The client version to write the file for.
     client_version: ClientVersion,
     /// The file with the secret masked; none if that client cannot run the configuration.
     toml: Option<String>,

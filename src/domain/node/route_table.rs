@@ -20,16 +20,15 @@ where
         get(
             "/node/check",
             "checkNode",
-            "Checks whether a client can use Bitcoin Core on this machine, and how to fix problems.",
+            "Checks whether a client can use Bitcoin Core on this machine, and shows how to fix problems.",
         )
         .about(
-            "Connects to the socket. If a node answers and a client is installed, jd-manager starts the client for some seconds to find \
-             out version, network and whether the node sends templates.",
+            "Connects to the socket. If a node responds and a client is installed, jd-manager starts the client for a few seconds to find out the version, the network and whether the node sends templates.",
         )
         .asks([
             text(
                 "path",
-                "Absolute path of the node's socket or data directory. Defaults to the usual locations.",
+                "Absolute path of the node's socket or data directory. By default, jd-manager searches the default locations.",
             )
             .like("/var/lib/bitcoind"),
             one_of(
@@ -39,7 +38,7 @@ where
             ),
             member(
                 "version",
-                "The version of Bitcoin Core in the configuration. By default each version is tried.",
+                "The Bitcoin Core version in the configuration. By default, jd-manager tries each version.",
                 json!({ "type": "integer", "enum": [30, 31] }),
             ),
         ])

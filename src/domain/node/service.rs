@@ -56,7 +56,7 @@ impl NodeService {
             Ok(trial) => with_trial(result, trial, query.version),
             Err(Error::Unavailable { detail, .. }) => {
                 let found = format!(
-                    "{} Version, network and templates were not checked, because no client could be started: {detail}",
+                    "{} The version, network and templates were not checked, because no client could be started: {detail}",
                     result.detail
                 );
                 result.with(NodeStatus::Connected, found, "")
@@ -92,7 +92,7 @@ fn with_trial(
                 .map(|version| format!(" with version {version}"))
                 .unwrap_or_default();
             let detail = format!(
-                "Client {client} connected to the node on {path}{version} and received a block template."
+                "Client {client} connected to the node at {path}{version} and received a block template."
             );
             result.with(NodeStatus::Connected, detail, "")
         }
@@ -101,16 +101,15 @@ fn with_trial(
             result.with(
                 NodeStatus::Syncing,
                 format!(
-                    "The node on {path} accepts client {client}, but sent no block template within {patience} s."
+                    "The node at {path} accepted client {client}, but sent no block template within {patience} s."
                 ),
-                "Wait until the node has downloaded and verified the chain and bitcoin-cli getblockchaininfo shows \"initialblockdownload\": \
-                 false. Running clients continue when the node is ready. On regtest, mine 16 blocks first.",
+                "Wait until the node has downloaded and verified the blockchain and bitcoin-cli getblockchaininfo shows \"initialblockdownload\": false. Running clients will continue when the node is ready. On regtest, mine 16 blocks first.",
             )
         }
         NodeTrialOutcome::NoAnswer => result.with(
             NodeStatus::Silent,
             format!(
-                "The node on {path} answers the first message, but did not answer client {client} within {patience} s."
+                "The node at {path} responded to the first message, but did not respond to client {client} within {patience} s."
             ),
             "Check the node's debug.log, and restart the node.",
         ),
@@ -119,7 +118,7 @@ fn with_trial(
         }
         NodeTrialOutcome::Unusable(why) => {
             let detail = format!(
-                "The node on {path} answers the first message, but client {client} cannot use it. {why}"
+                "The node at {path} responded to the first message, but client {client} cannot use it. {why}"
             );
             result.with(
                 NodeStatus::Silent,
@@ -129,7 +128,7 @@ fn with_trial(
         }
         NodeTrialOutcome::NotTried(why) => {
             let detail = format!(
-                "{} Version, network and templates were not checked with client {client}. {why}",
+                "{} The version, network and templates were not checked with client {client}. {why}",
                 result.detail
             );
             result.with(NodeStatus::Connected, detail, "")
@@ -149,7 +148,7 @@ fn wrong_version(
         // This client supports only one version.
         (None, _) => (
             "the version that this client supports".to_owned(),
-            "Install client 0.4.0 or newer under Updates. Its configuration contains the version of Bitcoin Core.".to_owned(),
+            "Install client 0.4.0 or newer under Updates. Its configuration contains the Bitcoin Core version.".to_owned(),
         ),
         (Some(tried), Some(_)) => {
             let other = VERSIONS
@@ -168,7 +167,7 @@ fn wrong_version(
         ),
     };
     let detail = format!(
-        "The node on {} rejects client {client}: its interface is {age} than {what}.",
+        "The node at {} rejected client {client}: its interface is {age} than {what}.",
         result.path
     );
     result.with(NodeStatus::WrongVersion, detail, advice)
@@ -178,7 +177,7 @@ fn wrong_network(result: NodeCheckResult, chains: &[BitcoinNetwork]) -> NodeChec
     let names: Vec<&str> = chains.iter().map(|chain| chain.as_str()).collect();
     let names = names.join(" or ");
     let detail = format!(
-        "{} was expected on {}, but the difficulty of its blocks matches {names}.",
+        "{} was expected at {}, but its block difficulty matches {names}.",
         result.network, result.path
     );
     let advice = format!(
@@ -202,7 +201,7 @@ mod tests {
             socket,
             BitcoinNetwork::Mainnet,
             NodeStatus::Connected,
-            "A node answers.",
+            "A node is responding.",
             "",
         );
         let client_version: ClientVersion = "0.6.0".parse().unwrap();

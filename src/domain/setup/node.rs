@@ -25,7 +25,7 @@ const PATIENCE: Duration = socket_check::PATIENCE;
 pub enum NodeSocketState {
     /// A node accepts connections.
     Answers,
-    /// The file exists, but no node answers.
+    /// The file exists, but no node is responding.
     Silent,
     /// This user is not allowed to connect.
     Denied,
@@ -61,10 +61,12 @@ impl NodeSocket {
             (NodeSocketState::Answers, _) => "accepts connections",
             (NodeSocketState::Silent, NodeStatus::NotASocket) => "is not a socket",
             (NodeSocketState::Silent, NodeStatus::Stale) => "exists, but no node is listening",
-            (NodeSocketState::Silent, _) => "exists, but the node does not answer",
-            (NodeSocketState::Denied, _) => "exists, but jd-manager has no permission to connect",
+            (NodeSocketState::Silent, _) => "exists, but the node is not responding",
+            (NodeSocketState::Denied, _) => {
+                "exists, but jd-manager does not have permission to connect"
+            }
             (NodeSocketState::Missing, _) => "does not exist",
-            (NodeSocketState::TooLong, _) => "is too long for the path of a socket",
+            (NodeSocketState::TooLong, _) => "is too long for a socket path",
         }
     }
 

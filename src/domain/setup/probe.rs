@@ -122,7 +122,7 @@ mod tests {
         let gone = FakePeer::free_port().await;
         for (port, key, words) in [
             (answering, OTHER_KEY, "a different key"),
-            (closing, PUBLIC_KEY, "closes it at once"),
+            (closing, PUBLIC_KEY, "closes it immediately"),
             (gone, PUBLIC_KEY, "refused the connection"),
         ] {
             let found = find(port, key).await;

@@ -256,7 +256,7 @@ pub struct SetupResult {
     pub started: bool,
     /// The current state of the instance.
     pub status: InstanceState,
-    /// The addresses to enter in miners, one for each usable address of this machine.
+    /// The addresses to enter in miners, one for each usable address on this machine.
     pub miners: Vec<String>,
     /// The same addresses, and those for Stratum V1 miners, with host, port and key as separate fields.
     pub addresses: Vec<MinerAddress>,

@@ -38,10 +38,10 @@ where
 .add(get("/setup", "showSetup", "Shows the first page of setup and the unfinished setups.")
             .asks([rejected()])
             .gives::<StepPage>(PAGE), routes::start)
-.add(post("/setup", "setUp", "Creates a configuration and an instance and starts it. A form starts a setup page by page.")
+.add(post("/setup", "setUp", "Creates a configuration and an instance, and starts the instance. A form starts the step-by-step setup.")
             .takes([
                 text("name", "The name of the configuration and the instance.").longest(64).like("barn").required(),
-                one_of("mode", "The mode, as in a configuration.", MiningMode::VARIANTS).like("SOLOMINING").required(),
+                one_of("mode", "The mining mode, as in a configuration.", MiningMode::VARIANTS).like("SOLOMINING").required(),
                 member(
                     "template_provider",
                     "The template provider, as `template_provider_type` in a configuration.",
@@ -58,7 +58,7 @@ where
                 text("payout", "The payout: an address or a descriptor.").also_called("coinbase_reward_script").required(),
                 one_of(
                     "network",
-                    "The network of the node behind a template provider reached by address.",
+                    "The network that the node behind the template provider uses. Only for a template provider reached by address.",
                     &["mainnet", "testnet4", "signet", "regtest"],
                 ),
                 socket("listening_address"),

@@ -95,7 +95,7 @@ async fn place(
     let id: SetupId = id.parse().map_err(|_| Error::not_found("setup", id))?;
     let step = step
         .parse()
-        .map_err(|_| Error::not_found("step of setup called", step))?;
+        .map_err(|_| Error::not_found("setup step named", step))?;
     Ok((s.get(id).await?, step))
 }
 

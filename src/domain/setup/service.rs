@@ -377,11 +377,11 @@ impl SetupService {
         let by_instance = !self.instances.is_free_name(name.to_owned()).await?;
         let what = match (by_config, by_instance) {
             (false, false) => return Ok(None),
-            (_, true) => "an instance",
-            (true, false) => "a configuration",
+            (_, true) => "An instance",
+            (true, false) => "A configuration",
         };
         Ok(Some(format!(
-            "There is already {what} called \"{name}\". Choose another name."
+            "{what} named \"{name}\" already exists. Choose another name."
         )))
     }
 

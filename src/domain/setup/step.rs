@@ -36,8 +36,8 @@ impl SetupStep {
     /// The label in the row of steps.
     pub fn words(self) -> &'static str {
         match self {
-            Self::Mode => "Mode",
-            Self::Provider => "Templates",
+            Self::Mode => "Mining mode",
+            Self::Provider => "Template provider",
             Self::Pools => "Pools",
             Self::Payout => "Payout",
             Self::Name => "Name and ports",

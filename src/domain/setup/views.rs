@@ -278,7 +278,7 @@ impl StepPage {
             ModeChoice {
                 value: MiningMode::SoloMining.as_str(),
                 title: "Solo, without a pool",
-                help: "You keep the full reward of blocks you find and earn nothing otherwise. With a small miner you may never find one.",
+                help: "You keep the full reward of the blocks you mine and earn nothing otherwise. With a small miner, you may never find a block.",
             },
         ]
     }
@@ -375,7 +375,7 @@ impl StepPage {
     fn chains(&self) -> Vec<(String, String)> {
         self.networks()
             .into_iter()
-            .chain(pairs([("unknown", "I do not know")]))
+            .chain(pairs([("unknown", "Not sure")]))
             .collect()
     }
 
@@ -480,7 +480,7 @@ impl StepPage {
                         "only Stratum V2".to_owned()
                     },
                 ),
-                line("Mode", title.to_owned()),
+                line("Mining mode", title.to_owned()),
             ],
         }];
         let provider = match &config.template_provider_type {
@@ -572,7 +572,7 @@ impl StepPage {
             line(
                 "Stratum V1 port",
                 format!(
-                    "{}, for {who}; miners of {hashrate} or more",
+                    "{}, for {who}; miners with {hashrate} or more",
                     translator.listening_address.port()
                 ),
             )

@@ -23,32 +23,32 @@ pub(super) fn enable(network: BitcoinNetwork, data_dir: &Path) -> String {
         (
             "Bitcoin Core",
             format!("In {dir}/bitcoin.conf, add {line}."),
-            "Stop bitcoind and start bitcoin node (or bitcoin-node) from Bitcoin Core 30 or 31. bitcoind itself has no such socket.".to_owned(),
+            "Stop bitcoind and start bitcoin node (or bitcoin-node) from Bitcoin Core 30 or 31. bitcoind itself does not have this socket.".to_owned(),
         ),
         (
             "systemd",
-            format!("In bitcoin.conf, add {line}. Change the command with sudo systemctl edit bitcoind: ExecStart= and on the next line ExecStart=/usr/local/bin/bitcoin node -datadir={dir}."),
-            "Then run sudo systemctl restart bitcoind. If the socket is below /tmp, the unit must not use PrivateTmp.".to_owned(),
+            format!("In bitcoin.conf, add {line}. Run sudo systemctl edit bitcoind and add two lines: ExecStart= and ExecStart=/usr/local/bin/bitcoin node -datadir={dir}."),
+            "Then run sudo systemctl restart bitcoind. If the socket is under /tmp, the unit must not use PrivateTmp.".to_owned(),
         ),
         (
             "Umbrel",
-            "In the Bitcoin app (1.3.0 or newer), open Settings, Interfaces, and turn IPC on.".to_owned(),
+            "In the Bitcoin app (1.3.0 or newer), open Settings > Interfaces and turn on IPC.".to_owned(),
             "Save, and wait until the app has restarted.".to_owned(),
         ),
         (
             "StartOS",
-            "In Bitcoin Core, run Actions, Other, Enable IPC.".to_owned(),
-            "Restart Bitcoin Core. There is no socket before the restart, although Runtime Information shows its path.".to_owned(),
+            "In Bitcoin Core, open Actions > Other and choose Enable IPC.".to_owned(),
+            "Restart Bitcoin Core. The socket does not exist before the restart, even though Runtime Information shows its path.".to_owned(),
         ),
         (
             "Docker",
-            "Use bitcoin node -ipcbind=unix as the command of the image.".to_owned(),
+            "Use bitcoin node -ipcbind=unix as the image's command.".to_owned(),
             "Mount the node's data directory into the jd-manager container, not the socket.".to_owned(),
         ),
         (
             "nix-bitcoin",
             "Set services.bitcoind.ipcbind = [ \"unix\" ]; if your version has this option.".to_owned(),
-            "Otherwise, override ExecStart of the unit bitcoind with bitcoin node -ipcbind=unix. Then run nixos-rebuild switch.".to_owned(),
+            "Otherwise, override ExecStart in the bitcoind unit with bitcoin node -ipcbind=unix. Then run nixos-rebuild switch.".to_owned(),
         ),
     ];
     let mut text = String::from(
@@ -80,7 +80,7 @@ pub(super) fn other_file(socket: &Path) -> String {
 
 /// No process listens on the socket.
 pub(super) fn stale() -> String {
-    "Start the node. If it is running, it was started without ipcbind=unix, and the file remains from an earlier run. In a container, mount \
+    "Start the node. If it is running, it was started without ipcbind=unix, and the file is left over from an earlier run. In a container, mount \
      the socket's directory instead of the socket: a mounted socket still refers to the node's previous run."
         .into()
 }
@@ -88,7 +88,7 @@ pub(super) fn stale() -> String {
 /// A process listens on the socket, but does not answer.
 pub(super) fn silent(socket: &Path) -> String {
     format!(
-        "Find out which program listens there: sudo ss -xlp | grep {}. If it is Bitcoin Core, restart it; it may be starting or shutting down.",
+        "Find out which program is listening there: sudo ss -xlp | grep {}. If it is Bitcoin Core, restart it; it may be starting or shutting down.",
         quoted(socket)
     )
 }

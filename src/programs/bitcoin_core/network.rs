@@ -8,7 +8,7 @@ use strum::IntoEnumIterator;
 /// Bitcoin Core's name of the socket, and the only name that a client opens.
 pub const SOCKET_NAME: &str = "node.sock";
 
-/// A chain that the client supports.
+/// A network that the client supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[derive(
@@ -22,7 +22,7 @@ pub enum BitcoinNetwork {
     Testnet4,
     /// Test network with signed blocks.
     Signet,
-    /// A private chain for tests.
+    /// A private network for tests.
     Regtest,
 }
 
@@ -32,7 +32,7 @@ impl BitcoinNetwork {
         self.into()
     }
 
-    /// The chain's directory in the node's data directory; mainnet has none.
+    /// The network's directory in the node's data directory; mainnet has none.
     pub fn directory(self) -> Option<&'static str> {
         (self != Self::Mainnet).then(|| self.as_str())
     }

@@ -14,19 +14,19 @@ pub enum NodeStatus {
     Connected,
     /// The file does not exist.
     NoSocket,
-    /// The path is a file or directory, or not a socket of a node.
+    /// The path is a file or directory, or not a node's socket.
     NotASocket,
-    /// The socket exists, but no process listens on it.
+    /// The socket exists, but no process is listening on it.
     Stale,
-    /// The user that runs jd-manager may not connect.
+    /// The user that runs jd-manager is not allowed to connect.
     Forbidden,
     /// The node has a different version of the interface.
     WrongVersion,
-    /// The node is on a different chain.
+    /// The node is on a different network.
     WrongNetwork,
-    /// The node accepts a client, but sends no template yet.
+    /// The node accepts a client, but is not sending templates yet.
     Syncing,
-    /// A process listens, but does not answer like a node.
+    /// A process is listening, but does not respond like a node.
     Silent,
 }
 
@@ -42,7 +42,7 @@ impl NodeStatus {
             Self::WrongVersion => "Wrong version",
             Self::WrongNetwork => "Wrong network",
             Self::Syncing => "The node is not ready yet",
-            Self::Silent => "No answer",
+            Self::Silent => "No response",
         }
     }
 }
@@ -54,7 +54,7 @@ pub struct NodeCheckResult {
     pub status: NodeStatus,
     /// The socket that was checked.
     pub path: String,
-    /// The chain that the check expected.
+    /// The network that the check expected.
     pub network: BitcoinNetwork,
     /// The finding, in sentences.
     pub detail: String,
@@ -71,7 +71,7 @@ pub struct NodeCheckResult {
 }
 
 impl NodeCheckResult {
-    /// A result for the socket of a chain.
+    /// A result for a network's socket.
     pub fn new(
         socket: &Path,
         network: BitcoinNetwork,

@@ -82,7 +82,7 @@ impl PathBarrier {
             ("socket", "write to")
         };
         format!(
-            "jd-manager runs as {} and may not {right} the {what} {} (owner {}, group {}, mode {:04o}).",
+            "jd-manager runs as {} and is not allowed to {right} the {what} {} (owner {}, group {}, mode {:04o}).",
             own_text(),
             self.path.display(),
             user_text(self.uid),
@@ -118,7 +118,7 @@ impl PathBarrier {
             )),
         }
         let restart = if commands.iter().any(|line| line.contains("usermod")) {
-            " Then restart jd-manager, because a running process does not get new groups."
+            " Then restart jd-manager, because a running process does not pick up new groups."
         } else {
             ""
         };

@@ -67,7 +67,7 @@ fn check_usual(network: Option<BitcoinNetwork>, deadline: Instant) -> NodeCheckR
         let dir = dirs.first().cloned().unwrap_or_default();
         let socket = expected.socket_in(&dir);
         let detail = format!(
-            "There is no Bitcoin Core socket at {} or in {} other usual places.",
+            "There is no Bitcoin Core socket at {} or in {} other default locations.",
             socket.display(),
             dirs.len().saturating_sub(1)
         );
@@ -158,7 +158,7 @@ fn check_path(path: &Path, network: Option<BitcoinNetwork>, deadline: Instant) -
 fn mismatch(result: NodeCheckResult, socket: &Path, found: BitcoinNetwork) -> NodeCheckResult {
     let expected = result.network;
     let detail = format!(
-        "{expected} was expected, but {} is the socket of a node on {found}.",
+        "{expected} was expected, but {} is the socket for a node on {found}.",
         socket.display()
     );
     let advice = format!(
@@ -181,7 +181,7 @@ fn check_socket(socket: &Path, network: BitcoinNetwork, deadline: Instant) -> No
     if length > LONGEST_PATH {
         return result(
             NodeStatus::NoSocket,
-            format!("The path {shown} has {length} bytes. The path of a socket may have at most {LONGEST_PATH}."),
+            format!("The path {shown} is {length} bytes long. A socket path can be at most {LONGEST_PATH} bytes long."),
             "Choose a data directory with a shorter path, or create a short symbolic link to it with ln -s and use that.".into(),
         );
     }
@@ -219,7 +219,7 @@ fn check_socket(socket: &Path, network: BitcoinNetwork, deadline: Instant) -> No
         Err(Errno::CONNREFUSED) => {
             return result(
                 NodeStatus::Stale,
-                format!("The socket {shown} exists, but no process listens on it."),
+                format!("The socket {shown} exists, but no process is listening on it."),
                 advice::stale(),
             );
         }
@@ -242,7 +242,7 @@ fn check_socket(socket: &Path, network: BitcoinNetwork, deadline: Instant) -> No
             return result(
                 NodeStatus::Silent,
                 format!(
-                    "The program that listens on {shown} does not accept connections: its queue is full."
+                    "The program listening on {shown} is not accepting connections: its queue is full."
                 ),
                 advice::silent(socket),
             );
@@ -259,18 +259,18 @@ fn check_socket(socket: &Path, network: BitcoinNetwork, deadline: Instant) -> No
         BootstrapReply::Return => {
             return result(
                 NodeStatus::Connected,
-                format!("A node answers on {shown}."),
+                format!("A node is responding on {shown}."),
                 String::new(),
             );
         }
         BootstrapReply::Closed => {
-            format!("The program that listens on {shown} closes the connection at once.")
+            format!("The program listening on {shown} closes the connection immediately.")
         }
-        BootstrapReply::Silence => format!(
-            "The program that listens on {shown} accepts the connection but does not answer."
-        ),
+        BootstrapReply::Silence => {
+            format!("The program listening on {shown} accepts the connection but does not respond.")
+        }
         BootstrapReply::Foreign => format!(
-            "The program that listens on {shown} does not speak Bitcoin Core's protocol (Cap'n Proto RPC)."
+            "The program listening on {shown} does not speak Bitcoin Core's protocol (Cap'n Proto RPC)."
         ),
     };
     result(NodeStatus::Silent, detail, advice::silent(socket))
@@ -323,7 +323,7 @@ fn forbidden(socket: &Path, network: BitcoinNetwork) -> NodeCheckResult {
         Some(barrier) => (barrier.detail(), barrier.advice()),
         None => (
             format!(
-                "The system denies access to {}, although the file permissions allow it.",
+                "The system denies access to {}, even though the file permissions allow it.",
                 socket.display()
             ),
             "Check whether a security module (AppArmor, SELinux) or a systemd setting such as ProtectHome denies access: sudo dmesg | grep -i denied."

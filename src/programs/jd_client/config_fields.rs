@@ -112,7 +112,7 @@ pub struct ConfigField {
     pub presence: SchemaPresence,
     /// The label on pages; empty if the field is not in any form.
     pub label: &'static str,
-    /// What to enter, for the message that the field is missing; empty if the field is optional.
+    /// The instruction shown if the field is missing; empty if the field is optional.
     pub missing: &'static str,
     /// The help text in a form, with code between backticks.
     pub help: &'static str,
@@ -209,15 +209,15 @@ const fn hidden(
 /// All fields, in the order of the form. (`template_provider_type` is required in every version,
 /// with exactly one of its two tables: "required" below them holds once the table is chosen.)
 pub const FIELDS: &[ConfigField] = &[
-    // key, group, kind, presence in 0.1.0 0.1.3 0.2 0.3 0.4 0.5 0.6, label, what is missing, help
+    // key, group, kind, presence in 0.1.0 0.1.3 0.2 0.3 0.4 0.5 0.6, label, message if missing, help
     field(
         "mode",
         Work,
         Choice,
         OPTIONAL,
-        "Mode",
-        "FULLTEMPLATE, COINBASEONLY or SOLOMINING",
-        "Full templates: your client declares its transactions to the pool. Coinbase only: it does not. Solo: no pool; you keep the full reward of blocks you find.",
+        "Mining mode",
+        "Choose a mode: FULLTEMPLATE, COINBASEONLY or SOLOMINING.",
+        "Full templates: your client declares its transactions to the pool. Coinbase only: it does not. Solo: no pool; you keep the full reward of the blocks you mine.",
     ),
     field(
         "user_identity",
@@ -235,7 +235,7 @@ pub const FIELDS: &[ConfigField] = &[
         Host,
         REQUIRED,
         "Pool address",
-        "the host name or IP address of the pool",
+        "Enter the pool's host name or IP address.",
         "Host name or IP address, from the pool's website.",
     ),
     field(
@@ -244,7 +244,7 @@ pub const FIELDS: &[ConfigField] = &[
         Whole,
         REQUIRED,
         "Pool port",
-        "the port of the pool",
+        "Enter the pool's port.",
         "The pool's Stratum V2 port, from its website.",
     ),
     field(
@@ -253,8 +253,8 @@ pub const FIELDS: &[ConfigField] = &[
         Text,
         [I, I, I, R, R, R, R],
         "Pool account",
-        "your account at the pool, which the pool needs to pay you",
-        "Such as account.worker. Leave empty to use the default account.",
+        "Enter your account at the pool. The pool needs it to pay you.",
+        "For example, account.worker. Leave empty to use the default account.",
     ),
     field(
         "upstreams[].jds_address",
@@ -262,7 +262,7 @@ pub const FIELDS: &[ConfigField] = &[
         Host,
         REQUIRED,
         "JDS address",
-        "the host name or IP address of the pool's job declaration server (JDS)",
+        "Enter the host name or IP address of the pool's job declaration server (JDS).",
         "Host of the pool's job declaration server (JDS), often the same as the pool.",
     ),
     field(
@@ -271,7 +271,7 @@ pub const FIELDS: &[ConfigField] = &[
         Whole,
         REQUIRED,
         "JDS port",
-        "the port of the job declaration server (JDS)",
+        "Enter the port of the job declaration server (JDS).",
         "Different from the pool port.",
     ),
     field(
@@ -280,7 +280,7 @@ pub const FIELDS: &[ConfigField] = &[
         Code,
         REQUIRED,
         "Pool public key",
-        "the public key of the pool, from its website",
+        "Enter the pool's public key, from its website.",
         "From the pool's website. Verifies the pool's identity.",
     ),
     hidden("upstreams[].jd_address", Host, FORMER, ""),
@@ -291,20 +291,20 @@ pub const FIELDS: &[ConfigField] = &[
         Code,
         REQUIRED,
         "Payout address",
-        "the payout address, written as addr(<your address>)",
-        "Your Bitcoin address, or an output descriptor such as `addr(bc1q…)`. Used for solo mining and if no pool is reachable.",
+        "Enter the payout address as addr(<your address>).",
+        "Your Bitcoin address, or an output descriptor such as `addr(bc1q…)`. Used for solo mining, or if no pool is reachable.",
     ),
     hidden(
         "coinbase_reward_script.output_script_type",
         Code,
         FORMER,
-        "the output type, such as P2WPKH",
+        "Enter the output type, such as P2WPKH.",
     ),
     hidden(
         "coinbase_reward_script.output_script_value",
         Code,
         FORMER,
-        "the key or hash of the output",
+        "Enter the output's key or hash.",
     ),
     field(
         "jdc_signature",
@@ -312,21 +312,21 @@ pub const FIELDS: &[ConfigField] = &[
         Text,
         REQUIRED,
         "Coinbase tag",
-        "the coinbase tag; it can be empty",
-        "Public text in blocks you find; can be empty. Up to 52 bytes work with every pool. The client stops if it is longer than 64.",
+        "Enter a coinbase tag, or leave it empty.",
+        "Public text in the blocks you mine; can be empty. Up to 52 bytes work with every pool. The client stops if it is longer than 64.",
     ),
     hidden(
         "template_provider_type",
         Table,
         REQUIRED,
-        "the template provider, Sv2Tp or BitcoinCoreIpc",
+        "Choose a template provider: Sv2Tp or BitcoinCoreIpc.",
     ),
     field(
         "template_provider",
         Provider,
         Choice,
         ABSENT,
-        "Template source",
+        "Template provider",
         "",
         "Where the client gets block templates.",
     ),
@@ -335,7 +335,7 @@ pub const FIELDS: &[ConfigField] = &[
         "sv2_tp",
         Table,
         ABSENT,
-        "the address of the template provider",
+        "Enter the template provider's address.",
     ),
     field(
         "template_provider_type.Sv2Tp.address",
@@ -343,7 +343,7 @@ pub const FIELDS: &[ConfigField] = &[
         Host,
         REQUIRED,
         "Provider address",
-        "the host and port of the template provider, such as 127.0.0.1:8442",
+        "Enter the template provider's host and port, such as 127.0.0.1:8442.",
         "Host and port, such as 127.0.0.1:8442.",
     ),
     field(
@@ -353,7 +353,7 @@ pub const FIELDS: &[ConfigField] = &[
         OPTIONAL,
         "Provider public key (optional)",
         "",
-        "The provider prints it at startup. Required unless it runs on this machine.",
+        "The template provider prints it at startup. Required unless it runs on this machine.",
     ),
     field(
         "template_provider_type.Sv2Tp.network",
@@ -369,7 +369,7 @@ pub const FIELDS: &[ConfigField] = &[
         "bitcoin_core_ipc",
         Table,
         ABSENT,
-        "the settings for Bitcoin Core",
+        "Enter the settings for Bitcoin Core.",
     ),
     field(
         "template_provider_type.BitcoinCoreIpc.version",
@@ -377,7 +377,7 @@ pub const FIELDS: &[ConfigField] = &[
         Choice,
         [N, N, N, N, R, R, R],
         "Bitcoin Core version",
-        "the major version of Bitcoin Core, 30 or 31",
+        "Choose the major version of Bitcoin Core: 30 or 31.",
         "`bitcoind --version` shows it.",
     ),
     field(
@@ -386,7 +386,7 @@ pub const FIELDS: &[ConfigField] = &[
         Choice,
         REQUIRED,
         "Node network",
-        "the network of the node: mainnet, testnet4, signet or regtest",
+        "Choose the node's network: mainnet, testnet4, signet or regtest.",
         "The network that Bitcoin Core uses.",
     ),
     field(
@@ -404,7 +404,7 @@ pub const FIELDS: &[ConfigField] = &[
         Whole,
         REQUIRED,
         "Fee threshold (sat)",
-        "the fee increase in satoshis that triggers a new template, such as 100",
+        "Enter the fee increase in satoshis that triggers a new template, such as 100.",
         "Fee increase that triggers a new template.",
     ),
     field(
@@ -413,7 +413,7 @@ pub const FIELDS: &[ConfigField] = &[
         Whole,
         REQUIRED,
         "Template interval (s)",
-        "the minimum time between two templates in seconds, such as 5",
+        "Enter the minimum time between two templates in seconds, such as 5.",
         "Minimum time between two templates.",
     ),
     field(
@@ -422,8 +422,8 @@ pub const FIELDS: &[ConfigField] = &[
         Code,
         REQUIRED,
         "Listening address",
-        "the IP address and port that miners connect to, such as 0.0.0.0:34265",
-        "IP address and port for miners. 0.0.0.0 means all addresses of this machine.",
+        "Enter the IP address and port that miners connect to, such as 0.0.0.0:34265.",
+        "IP address and port for miners. 0.0.0.0 means all addresses on this machine.",
     ),
     field(
         "shares_per_minute",
@@ -431,8 +431,8 @@ pub const FIELDS: &[ConfigField] = &[
         Decimal,
         REQUIRED,
         "Shares per minute",
-        "the number of shares per minute and miner, such as 6.0",
-        "Target for each miner; sets its difficulty.",
+        "Enter the number of shares per minute per miner, such as 6.0.",
+        "Target per miner; sets the difficulty.",
     ),
     hidden("translator", Table, ABSENT, ""),
     field(
@@ -441,8 +441,8 @@ pub const FIELDS: &[ConfigField] = &[
         Choice,
         ABSENT,
         "Stratum V1 port",
-        "true or false",
-        "Most miners speak Stratum V1. jd-manager runs `translator_sv2` beside the client for them.",
+        "Enter true or false.",
+        "Most miners use Stratum V1. For them, jd-manager runs `translator_sv2` next to the client.",
     ),
     field(
         "translator.listening_address",
@@ -450,8 +450,8 @@ pub const FIELDS: &[ConfigField] = &[
         Code,
         ABSENT,
         "Stratum V1 address",
-        "the address and port for Stratum V1 miners, such as 0.0.0.0:34255",
-        "IP address and port. The port has no password and no encryption: keep it on your local network.",
+        "Enter the IP address and port for Stratum V1 miners, such as 0.0.0.0:34255.",
+        "IP address and port. The port has no password and no encryption, so keep it on your local network.",
     ),
     field(
         "translator.min_miner_hashrate",
@@ -459,7 +459,7 @@ pub const FIELDS: &[ConfigField] = &[
         Text,
         ABSENT,
         "Weakest miner",
-        "the hashrate of the weakest miner, such as 500 GH/s",
+        "Enter the hashrate of the weakest miner, such as 500 GH/s.",
         "Sets the starting difficulty. `500 GH/s` for Bitaxe-class miners, `100 TH/s` for ASIC miners.",
     ),
     field(
@@ -468,7 +468,7 @@ pub const FIELDS: &[ConfigField] = &[
         Decimal,
         ABSENT,
         "V1 shares per minute",
-        "how many shares a Stratum V1 miner should find per minute, such as 6.0",
+        "Enter the number of shares per minute per miner, such as 6.0.",
         "Per miner.",
     ),
     field(
@@ -477,8 +477,8 @@ pub const FIELDS: &[ConfigField] = &[
         Choice,
         ABSENT,
         "Channels",
-        "true or false",
-        "One channel per miner counts shares for each miner. A shared channel sends fewer messages.",
+        "Enter true or false.",
+        "With one channel per miner, shares are counted per miner. A shared channel sends fewer messages.",
     ),
     hidden("translator.miner_telemetry", Table, ABSENT, ""),
     field(
@@ -496,7 +496,7 @@ pub const FIELDS: &[ConfigField] = &[
         Code,
         REQUIRED,
         "Public key",
-        "the public key that miners use to verify the client. Create a key pair",
+        "Enter the public key that miners use to verify the client, or create a key pair.",
         "Enter it in your miners. It verifies this client.",
     ),
     field(
@@ -505,7 +505,7 @@ pub const FIELDS: &[ConfigField] = &[
         Secret,
         REQUIRED,
         "Secret key",
-        "the secret key that belongs to the public key. Create a key pair",
+        "Enter the secret key that belongs to the public key, or create a key pair.",
         "",
     ),
     field(
@@ -514,7 +514,7 @@ pub const FIELDS: &[ConfigField] = &[
         Whole,
         REQUIRED,
         "Certificate validity (s)",
-        "the certificate validity in seconds, such as 3600",
+        "Enter the certificate validity in seconds, such as 3600.",
         "For the certificates that the client sends to miners.",
     ),
     field(
@@ -523,8 +523,8 @@ pub const FIELDS: &[ConfigField] = &[
         Whole,
         REQUIRED,
         "Shares per acknowledgment",
-        "the number of shares per acknowledgment, such as 10",
-        "The client acknowledges this many shares of a miner at once.",
+        "Enter the number of shares per acknowledgment, such as 10.",
+        "The client acknowledges this many shares at a time.",
     ),
     field(
         "min_supported_version",
@@ -532,7 +532,7 @@ pub const FIELDS: &[ConfigField] = &[
         Whole,
         REQUIRED,
         "Minimum protocol version",
-        "the minimum protocol version; use 2",
+        "Enter 2 as the minimum protocol version.",
         "Always 2.",
     ),
     field(
@@ -541,7 +541,7 @@ pub const FIELDS: &[ConfigField] = &[
         Whole,
         REQUIRED,
         "Maximum protocol version",
-        "the maximum protocol version; use 2",
+        "Enter 2 as the maximum protocol version.",
         "Always 2.",
     ),
     field(
@@ -551,7 +551,7 @@ pub const FIELDS: &[ConfigField] = &[
         OPTIONAL,
         "Supported extensions (optional)",
         "",
-        "Numbers separated by commas. 2 reports worker hashrates to the pool.",
+        "Numbers separated by commas. Extension 2 reports worker hashrates to the pool.",
     ),
     field(
         "required_extensions",
@@ -569,7 +569,7 @@ pub const FIELDS: &[ConfigField] = &[
         [N, N, O, O, O, O, O],
         "Miner extranonce bytes (optional)",
         "",
-        "0 to 30. Default: 8. Clients since 0.2.0.",
+        "0 to 30. Default: 8. Requires client 0.2.0 or newer.",
     ),
     hidden("miner_telemetry", Table, [N, N, N, N, N, O, O], ""),
     field(
@@ -579,7 +579,7 @@ pub const FIELDS: &[ConfigField] = &[
         [N, N, N, N, N, N, O],
         "Past jobs (optional)",
         "",
-        "Jobs kept per channel for late shares. Default: 16. Clients since 0.6.0.",
+        "Jobs kept per channel for late shares. Default: 16. Requires client 0.6.0 or newer.",
     ),
     field(
         "monitoring_address",
@@ -606,7 +606,7 @@ pub const FIELDS: &[ConfigField] = &[
         [N, N, N, N, N, O, O],
         "Miner networks (optional)",
         "",
-        "Private networks to search for miners every minute, such as 192.168.1.0/24, separated by commas. Clients since 0.5.0.",
+        "Private networks to search for miners every minute, such as 192.168.1.0/24, separated by commas. Requires client 0.5.0 or newer.",
     ),
     hidden("log_file", Code, OPTIONAL, ""),
 ];

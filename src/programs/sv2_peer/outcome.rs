@@ -100,7 +100,7 @@ impl ProbeOutcome {
         let who = capitalize(name);
         let key = key_text(role);
         match self {
-            Self::Answers => format!("{who} answers."),
+            Self::Answers => format!("{who} is responding."),
             Self::InvalidKey => format!(
                 "In the configuration, {key} is not a valid public key, so {name} cannot be verified. Copy the key that its operator publishes."
             ),
@@ -108,7 +108,7 @@ impl ProbeOutcome {
                 "{who} cannot be found because its host name cannot be resolved. Check the name and this machine's network and DNS."
             ),
             Self::ConnectionRefused => format!(
-                "{who} refused the connection: no program listens on that port. Check that it is running and that the host and port are correct."
+                "{who} refused the connection: no program is listening on that port. Check that it is running and that the host and port are correct."
             ),
             Self::Unreachable { reason } => format!(
                 "{who} cannot be reached: {reason}. Check the host and port, this machine's network, and firewalls."
@@ -116,28 +116,28 @@ impl ProbeOutcome {
             Self::NoAnswer {
                 step: ProbeStep::Handshake,
             } => format!(
-                "{who} accepts the connection but does not answer the handshake. It may hang, or the port may belong to another service such as Stratum V1. If the port is correct, contact its operator."
+                "{who} accepts the connection but does not respond to the handshake. It may be hung, or the port may belong to another service such as Stratum V1. If the port is correct, contact its operator."
             ),
             Self::NoAnswer {
                 step: ProbeStep::Setup,
             } => format!(
-                "{who} completes the handshake but does not answer the connection setup. It may be starting or overloaded. Contact its operator."
+                "{who} completes the handshake but does not respond to the connection setup. It may be starting or overloaded. Contact its operator."
             ),
             Self::Closed {
                 step: ProbeStep::Handshake,
             } => format!(
-                "{who} accepts the connection and closes it at once. It may be starting, overloaded or blocking this address, or the port may belong to another service. If the port is correct, contact its operator."
+                "{who} accepts the connection and closes it immediately. It may be starting, overloaded or blocking this address, or the port may belong to another service. If the port is correct, contact its operator."
             ),
             Self::Closed {
                 step: ProbeStep::Setup,
             } => format!(
-                "{who} closes the connection after the handshake without a reason. It may be starting or overloaded. Contact its operator."
+                "{who} closes the connection after the handshake and gives no reason. It may be starting or overloaded. Contact its operator."
             ),
             Self::NotSv2 { is_v1: true } => format!(
                 "{who} speaks Stratum V1, not Stratum V2. Enter the Stratum V2 port that its operator publishes."
             ),
             Self::NotSv2 { is_v1: false } => format!(
-                "{who} does not speak Stratum V2: another service listens on that port. Check the host and port."
+                "{who} does not speak Stratum V2: another service is listening on that port. Check the host and port."
             ),
             Self::WrongKey => format!(
                 "{who} presents a different key from the one in the configuration. Compare {key} with the key that its operator publishes."
@@ -149,7 +149,7 @@ impl ProbeOutcome {
                 let (what, advice) = cause
                     .map(|cause| (cause.what, cause.advice))
                     .unwrap_or_default();
-                format!("The certificate of {name} is not valid now: {what}. {advice}")
+                format!("The certificate of {name} is not currently valid: {what}. {advice}")
             }
             Self::UnsupportedVersion => format!(
                 "{who} supports none of the protocol versions that the client offers. Set the lowest and highest version to 2, or use another client version."
@@ -157,7 +157,7 @@ impl ProbeOutcome {
             Self::SetupRefused { code } => {
                 let advice = match code.as_str() {
                     "unsupported-protocol" => {
-                        "The host and port belong to another kind of server. Correct them"
+                        "The host and port belong to another type of server. Correct them"
                     }
                     "unsupported-feature-flags" | "missing-declare-tx-data-flag" => {
                         "It does not support the client's mode. Choose another mode, or ask its operator"
@@ -174,7 +174,7 @@ impl ProbeOutcome {
 fn key_text(role: PeerRole) -> &'static str {
     match role {
         PeerRole::Pool | PeerRole::JobDeclarationServer => "“Pool public key”",
-        PeerRole::TemplateProvider => "the public key of the template provider",
+        PeerRole::TemplateProvider => "the template provider's public key",
     }
 }
 

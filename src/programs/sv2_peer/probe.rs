@@ -145,7 +145,7 @@ async fn connect(
         last = match budget.run(TcpStream::connect(address)).await {
             Ok(stream) => return Ok((stream, address)),
             Err(StepFailure::TimedOut) => ProbeOutcome::Unreachable {
-                reason: format!("no answer within {} s", budget.step.as_secs()),
+                reason: format!("no response within {} s", budget.step.as_secs()),
             },
             Err(StepFailure::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 ProbeOutcome::ConnectionRefused
@@ -327,7 +327,7 @@ fn judge_answer(kind: u8, payload: &mut [u8], versions: (u16, u16)) -> Result<()
             Err(match code.as_str() {
                 "protocol-version-mismatch" => ProbeOutcome::UnsupportedVersion,
                 "" => ProbeOutcome::SetupRefused {
-                    code: "without a reason".into(),
+                    code: "no reason given".into(),
                 },
                 _ => ProbeOutcome::SetupRefused { code },
             })

@@ -1,10 +1,10 @@
 //! The translator's configuration file.
 //!
-//! [`TranslatorConfig`] has the values that the file needs beside a client. Its checks refuse every
-//! value with which a translator would panic or exit. It renders to one text that every version
-//! from 0.2.0 to 0.6.0 reads: no version refuses unknown keys, so a key that only some versions
-//! need is always written. Keys and rules are those of `lib/config.rs` of each version, and of the
-//! parts that use the values.
+//! [`TranslatorConfig`] has the values that a translator next to a client needs. Its checks reject
+//! every value that would make a translator panic or exit. It renders to one text for all versions
+//! from 0.2.0 to 0.6.0: no version rejects unknown keys, so keys that only some versions need are
+//! always written. Keys and rules are from `lib/config.rs` of each version, and from the code that
+//! uses the values.
 
 mod read;
 #[cfg(test)]
@@ -19,28 +19,28 @@ use toml::{Table, Value};
 
 pub use read::{TranslatorFileNote, TranslatorImport, read};
 
-/// Bytes of extranonce that a miner varies: fewest and most. Miners' software such as cgminer
-/// handles at most 8.
+/// Minimum and maximum number of extranonce bytes that a miner can vary. Mining software such as
+/// cgminer supports at most 8.
 pub const EXTRANONCE2_SIZES: std::ops::RangeInclusive<u8> = 2..=8;
 
-/// An aggregated channel needs so many bytes more, to tell miners apart (`AGGREGATED_TPROXY_
+/// Additional bytes that an aggregated channel needs to distinguish miners (`AGGREGATED_TPROXY_
 /// LOCAL_PREFIX_BYTES` in `sv2/channel_manager`).
 const AGGREGATION_BYTES: u8 = 2;
 
-/// Longest identity, bytes. The translator appends `.miner` and a number, or `.translator-proxy`,
-/// and panics if the protocol's limit of 255 bytes is exceeded.
+/// Maximum length of an identity in bytes. The translator appends `.miner` and a number, or
+/// `.translator-proxy`, and panics if the result exceeds the protocol's limit of 255 bytes.
 const LONGEST_IDENTITY: usize = 200;
 
-/// Longest name that DNS allows.
+/// Maximum length of a DNS name.
 const LONGEST_HOST: usize = 253;
 
-/// A list has at most so many entries.
+/// Maximum number of entries in a list.
 const LONGEST_LIST: usize = 64;
 
-/// Only Stratum V2 exists. The translator requires the keys and ignores their values.
+/// The only version of Stratum V2. The translator requires the keys and ignores their values.
 const PROTOCOL_VERSION: i64 = 2;
 
-/// What a translator beside a client needs to know.
+/// The settings of a translator next to a client.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TranslatorConfig {
     /// IP address or host name of the client.
@@ -49,35 +49,38 @@ pub struct TranslatorConfig {
     pub upstream_port: u16,
     /// The client's public authority key, 51 characters.
     pub authority_key: String,
-    /// The name that the client's channels get. Versions append a number to it for each miner.
+    /// The name of the client's channels. Some versions append a number for each miner.
     pub user_identity: String,
     /// IP address and port for Stratum V1 miners. A host name would make the translator exit.
     pub listening: SocketAddr,
     /// IP address and port of the monitoring API; none turns it off.
     pub monitoring: Option<SocketAddr>,
-    /// Seconds between two refreshes of the monitoring data. With 0 the data would never change.
+    /// Seconds between two refreshes of the monitoring data. With 0, the data would never change.
     pub monitoring_refresh_secs: u32,
-    /// Hashes per second of the weakest miner; decides the difficulty of its first shares.
+    /// Hashrate of the weakest miner, in H/s; sets the difficulty of its first shares.
     pub min_hashrate: f64,
-    /// Shares per minute that the difficulty aims at.
+    /// Target for shares per minute, which sets the difficulty.
     pub shares_per_minute: f64,
-    /// Adjust the difficulty to each miner. Without it the monitoring API has no hashrate.
+    /// Adjust the difficulty for each miner. If false, the monitoring API has no hashrate.
     pub vardiff: bool,
-    /// Seconds without a job after which a miner gets the current one again; 0 turns it off.
+    /// Seconds without a new job after which the translator sends the current job again; 0 turns
+    /// this off.
     pub job_keepalive_secs: u16,
-    /// One channel for all miners. Share counts of single miners are lost then.
+    /// One channel for all miners. Shares are then not counted per miner.
     pub aggregate: bool,
-    /// Bytes of extranonce that each miner varies.
+    /// Extranonce bytes that each miner can vary.
     pub extranonce2_size: u8,
-    /// Protocol extensions to use if the client has them. 2 sends workers' names to the pool.
+    /// Protocol extensions to use if the client supports them. Extension 2 sends worker names to
+    /// the pool.
     pub supported_extensions: Vec<u16>,
-    /// Protocol extensions without which the translator refuses the client.
+    /// Protocol extensions that the client must support; otherwise the translator rejects it.
     pub required_extensions: Vec<u16>,
-    /// Private IPv4 networks that the translator scans for miners' own pages; empty scans none.
+    /// Private IPv4 networks that the translator searches for the miners' web pages. If empty, it
+    /// does not search.
     pub telemetry_networks: Vec<String>,
 }
 
-/// A value with which a translator would not run.
+/// A value that prevents a translator from running.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct TranslatorConfigFault {
@@ -88,7 +91,7 @@ pub struct TranslatorConfigFault {
 }
 
 impl TranslatorConfig {
-    /// A configuration with the usual values: miners connect to port 34255 on all interfaces.
+    /// A configuration with typical values: miners connect to port 34255 on all interfaces.
     pub fn beside_client(
         upstream_address: String,
         upstream_port: u16,
@@ -115,16 +118,16 @@ impl TranslatorConfig {
         }
     }
 
-    /// The most bytes of extranonce that a miner can get from a client that reserves `reserved`
-    /// bytes for miners (its `reserved_downstream_rollable_extranonce_size`). More would make the
-    /// client refuse the channel, and the translator exit.
+    /// Maximum number of extranonce bytes that a miner can get from a client that reserves
+    /// `reserved` bytes for miners (its `reserved_downstream_rollable_extranonce_size`). With more,
+    /// the client rejects the channel and the translator exits.
     pub fn largest_extranonce2(aggregate: bool, reserved: u8) -> u8 {
         let needed = if aggregate { AGGREGATION_BYTES } else { 0 };
         (EXTRANONCE2_SIZES.end() - needed).min(reserved.saturating_sub(needed))
     }
 
-    /// Everything that is wrong with the values, for a client that reserves `reserved` bytes of
-    /// extranonce for miners.
+    /// All problems with the values, for a client that reserves `reserved` extranonce bytes for
+    /// miners.
     pub fn faults(&self, reserved: u8) -> Vec<TranslatorConfigFault> {
         let mut faults = Vec::new();
         let mut fault = |key, detail: String| faults.push(TranslatorConfigFault { key, detail });
@@ -145,7 +148,7 @@ impl TranslatorConfig {
             if port == Some(0) {
                 fault(
                     key,
-                    "Port 0 is not usable. Choose a port from 1 to 65535.".into(),
+                    "Port 0 is not allowed. Choose a port from 1 to 65535.".into(),
                 );
             }
         }
@@ -153,7 +156,7 @@ impl TranslatorConfig {
             fault(
                 "upstreams.authority_pubkey",
                 format!(
-                    "`{}` is not a public key of Stratum V2. Copy the authority_public_key of the client.",
+                    "`{}` is not a Stratum V2 public key. Copy the client's authority_public_key.",
                     short(&self.authority_key)
                 ),
             );
@@ -168,7 +171,7 @@ impl TranslatorConfig {
             fault(
                 "monitoring_address",
                 format!(
-                    "Port {} is the port for miners. Choose another port for monitoring.",
+                    "Port {} is already the port for miners. Choose another port for monitoring.",
                     self.listening.port()
                 ),
             );
@@ -176,7 +179,7 @@ impl TranslatorConfig {
         if self.monitoring_refresh_secs == 0 {
             fault(
                 "monitoring_cache_refresh_secs",
-                "With 0 the monitoring data would never change. Enter 1 or more seconds.".into(),
+                "With 0, the monitoring data would never change. Enter at least 1 second.".into(),
             );
         }
         for (key, what, value) in [
@@ -195,7 +198,7 @@ impl TranslatorConfig {
                 fault(
                     key,
                     format!(
-                        "The {what} is {value}. The translator would crash. Enter a number above 0."
+                        "The {what} is {value}, which would crash the translator. Enter a number above 0."
                     ),
                 );
             }
@@ -208,12 +211,11 @@ impl TranslatorConfig {
                 "downstream_extranonce2_size",
                 if largest < smallest {
                     format!(
-                        "The client reserves {reserved} bytes of extranonce for miners, which are too few. Set \
-                         reserved_downstream_rollable_extranonce_size of the client to 8."
+                        "The client reserves only {reserved} extranonce bytes for miners, which is too few. Set the client's reserved_downstream_rollable_extranonce_size to 8."
                     )
                 } else {
                     format!(
-                        "Extranonce size {size} is not usable: the client would refuse every miner. Enter {smallest} to {largest}."
+                        "Extranonce size {size} is not allowed, because the client would reject every miner. Enter a number from {smallest} to {largest}."
                     )
                 },
             );
@@ -226,7 +228,7 @@ impl TranslatorConfig {
             if length > LONGEST_LIST {
                 fault(
                     key,
-                    format!("The list has {length} entries. At most {LONGEST_LIST} are possible."),
+                    format!("The list has {length} entries. At most {LONGEST_LIST} are allowed."),
                 );
             }
         }
@@ -245,8 +247,8 @@ impl TranslatorConfig {
         faults
     }
 
-    /// The file's text, for every version from 0.2.0 to 0.6.0, for a client that reserves
-    /// `reserved` bytes of extranonce for miners.
+    /// The text of the file, for every version from 0.2.0 to 0.6.0 and a client that reserves
+    /// `reserved` extranonce bytes for miners.
     ///
     /// # Errors
     /// All [`Self::faults`], if there are any.
@@ -259,7 +261,7 @@ impl TranslatorConfig {
         }
     }
 
-    /// The file as a table. Keys come before tables, as TOML demands.
+    /// The file as a table. Keys come before tables, as TOML requires.
     fn table(&self) -> Table {
         let mut table = Table::new();
         let mut set = |key: &str, value: Value| table.insert(key.into(), value);
@@ -296,7 +298,7 @@ impl TranslatorConfig {
             i64::from(self.job_keepalive_secs).into(),
         );
         table.insert("downstream_difficulty_config".into(), difficulty.into());
-        // Since 0.5.0. An empty list scans nothing.
+        // Since 0.5.0. With an empty list, the translator does not search.
         let mut telemetry = Table::new();
         telemetry.insert("cidrs".into(), self.telemetry_networks.clone().into());
         table.insert("miner_telemetry".into(), telemetry.into());
@@ -318,12 +320,12 @@ fn numbers(list: &[u16]) -> Value {
         .into()
 }
 
-/// The first characters of a value, for an error.
+/// The first characters of a value, for an error message.
 fn short(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(60).collect()
 }
 
-/// The translator keeps both numbers as `f32` and panics if one is negative, infinite or no
+/// The translator stores both numbers as `f32`. It panics if one is negative, infinite or not a
 /// number, or if it divides by 0 (`hash_rate_to_target` in channels_sv2, unwrapped in
 /// `sv1/sv1_server`).
 fn is_positive_f32(value: f64) -> bool {
@@ -331,7 +333,7 @@ fn is_positive_f32(value: f64) -> bool {
     narrow.is_finite() && narrow > 0.0
 }
 
-/// An IP address or a name that DNS could know.
+/// An IP address or a valid DNS name.
 fn is_host(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -345,10 +347,10 @@ fn is_host(text: &str) -> bool {
 
 fn identity_fault(identity: &str) -> Option<String> {
     if identity.is_empty() {
-        Some("The identity is empty. Enter the name that the client's channels should have.".into())
+        Some("The identity is empty. Enter a name for the client's channels.".into())
     } else if identity.len() > LONGEST_IDENTITY {
         Some(format!(
-            "The identity has {} bytes. The translator would crash. Enter at most {LONGEST_IDENTITY}.",
+            "The identity is {} bytes long, which would crash the translator. Enter at most {LONGEST_IDENTITY} bytes.",
             identity.len()
         ))
     } else if identity.chars().any(char::is_control) {
@@ -358,14 +360,14 @@ fn identity_fault(identity: &str) -> Option<String> {
     }
 }
 
-/// Whether both addresses cannot be bound at a time.
+/// Whether the two addresses conflict, so that only one of them can be bound.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let (a, b) = (one.ip(), other.ip());
     one.port() == other.port() && (a == b || a.is_unspecified() || b.is_unspecified())
 }
 
-/// What `asic_rs` telemetry scans (`monitoring/miner_telemetry.rs` of stratum-apps 0.7.0): private
-/// networks of 256 addresses or fewer.
+/// The networks that `asic_rs` telemetry accepts (`monitoring/miner_telemetry.rs` of stratum-apps
+/// 0.7.0): private networks with at most 256 addresses.
 fn is_private_network(text: &str) -> bool {
     text.parse::<Ipv4Net>().is_ok_and(|network| {
         network.prefix_len() >= 24

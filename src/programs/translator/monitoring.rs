@@ -1,9 +1,9 @@
-//! Reads the translator's monitoring API: its Stratum V1 miners, and the channels at the client.
+//! Reads the translator's monitoring API: its Stratum V1 miners and its channels with the client.
 //!
-//! The API is the same server as the client's, so pages, limits and single values are read by
-//! `jd_client/monitoring`. Names of fields are those of stratum-apps 0.3 to 0.8
-//! (`monitoring/sv1.rs`), which translators 0.2.0 to 0.6.0 have. The answers are not trusted: time,
-//! bytes, entries and texts are bounded, and odd values are left out and counted.
+//! The server is the same as the client's, so `jd_client/monitoring` reads pages, limits and single
+//! values. The field names are from stratum-apps 0.3 to 0.8 (`monitoring/sv1.rs`), which
+//! translators 0.2.0 to 0.6.0 use. Responses are not trusted: time, bytes, entries and texts are
+//! limited, and invalid values are omitted and counted.
 
 #[cfg(test)]
 mod tests;
@@ -19,12 +19,12 @@ use crate::programs::jd_client::monitoring::{
     MonitoringClient, MonitoringError, UpstreamChannelReading,
 };
 
-/// Miners that are listed at most.
+/// Maximum number of miners in a list.
 const MOST_MINERS: usize = 10_000;
-/// Channels that are listed at most.
+/// Maximum number of channels in a list.
 const MOST_CHANNELS: usize = 10_000;
 
-/// Why there is no reading.
+/// Why nothing could be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TranslatorMonitoringError(pub MonitoringError);
 
@@ -32,28 +32,28 @@ impl std::error::Error for TranslatorMonitoringError {}
 
 impl fmt::Display for TranslatorMonitoringError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const CHECK: &str = "Check that the monitoring address leads to the translator.";
+        const CHECK: &str = "Check that the monitoring address belongs to the translator.";
         match &self.0 {
             MonitoringError::Refused => f.write_str(
-                "Nothing listens at the translator's monitoring address. The translator opens it once it is connected to its client.",
+                "No program is listening on the translator's monitoring address. The translator opens it after connecting to its client.",
             ),
             MonitoringError::TimedOut => f.write_str(
-                "The translator's monitoring did not answer in time. The translator or the machine may be overloaded.",
+                "The translator's monitoring did not respond in time. The translator or the machine may be overloaded.",
             ),
             MonitoringError::TooLarge => write!(
                 f,
-                "The monitoring address sent more data than a translator has. {CHECK}"
+                "The monitoring address sent more data than a translator sends. {CHECK}"
             ),
             MonitoringError::Status(status) => write!(
                 f,
-                "The monitoring address answered with HTTP status {status}. {CHECK}"
+                "The monitoring address returned HTTP status {status}. {CHECK}"
             ),
             MonitoringError::NotJson => {
-                write!(f, "The monitoring address did not answer with JSON. {CHECK}")
+                write!(f, "The monitoring address did not return JSON. {CHECK}")
             }
             MonitoringError::NotTheApi => write!(
                 f,
-                "The monitoring address is not that of a translator. {CHECK}"
+                "The monitoring address does not belong to a translator. {CHECK}"
             ),
             MonitoringError::Connection(why) => write!(
                 f,
@@ -69,55 +69,56 @@ impl From<MonitoringError> for TranslatorMonitoringError {
     }
 }
 
-/// What a translator says. Any value may be missing: older translators have fewer, and odd ones are
-/// left out.
+/// The metrics of a translator. Any value may be missing: older translators have fewer, and invalid
+/// values are omitted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TranslatorReading {
-    /// Seconds since the monitoring began. It begins again when the translator changes its
-    /// upstream.
+    /// Seconds since monitoring started. It restarts when the translator changes its upstream.
     pub uptime_secs: Option<u64>,
     /// Hashrate of all miners, H/s.
     pub miners_hashrate: Option<f64>,
-    /// Hashrate of the channels at the client, H/s.
+    /// Hashrate of the channels with the client, H/s.
     pub channels_hashrate: Option<f64>,
     /// Stratum V1 miners, by the translator's number.
     pub miners: Vec<Sv1MinerReading>,
-    /// Channels at the client, by number: one for each miner, or one for all of them.
+    /// Channels with the client, by number: one per miner, or one for all miners.
     pub channels: Vec<UpstreamChannelReading>,
-    /// Not everything is here: there are more than 10,000 miners or channels, or the lists do not
-    /// add up.
+    /// The data is incomplete: there are more than 10,000 miners or channels, or the lists are
+    /// inconsistent.
     pub truncated: bool,
-    /// Values and entries that were left out.
+    /// Number of values and entries that were omitted.
     pub odd_fields: u32,
 }
 
-/// A Stratum V1 miner that is connected.
+/// A connected Stratum V1 miner.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sv1MinerReading {
-    /// The translator's number. A miner that connects again gets another one.
+    /// The number that the translator assigned. A miner that reconnects gets a new one.
     pub client_id: u64,
-    /// Its channel; `None` if it is connected and has none yet, so that it cannot mine.
+    /// The miner's channel; `None` if it does not have one yet and cannot mine.
     pub channel_id: Option<u32>,
-    /// The user name that it sent, at most 128 characters; empty before it sent one.
+    /// The username that the miner sent, at most 128 characters; empty if it has not sent one yet.
     pub username: String,
-    /// The worker's name: the part of the user name behind the first dot, or all of it.
+    /// The worker's name: the part of the username after the first dot, or the whole username.
     pub worker: String,
-    /// Its address; `None` from translators before 0.4.0.
+    /// The miner's address; `None` from translators before 0.4.0.
     pub address: Option<IpAddr>,
-    /// Its own name for its software, if the API has it. Translators up to 0.6.0 do not.
+    /// The miner's name for its software, if the API has it. The API of translators up to 0.6.0
+    /// does not.
     pub user_agent: Option<String>,
-    /// Make, model and firmware as the miner's own page says; `None` unless the translator scans
-    /// its network.
+    /// Manufacturer, model and firmware from the miner's web page; `None` unless the translator
+    /// searches its network.
     pub device: Option<String>,
-    /// H/s, estimated from its shares; `None` if the translator does not adjust its difficulty.
+    /// Hashrate in H/s, estimated from the miner's shares; `None` if the translator does not adjust
+    /// the difficulty.
     pub hashrate: Option<f64>,
-    /// Whether the estimate has settled; `None` from translators before 0.3.0.
+    /// Whether the estimate is stable; `None` from translators before 0.3.0.
     pub stable_hashrate: Option<bool>,
-    /// The share counts of its channel; `None` if it has no channel of its own.
+    /// The share counts of the miner's channel; `None` if the miner does not have its own channel.
     pub shares: Option<Sv1ShareCounts>,
 }
 
-/// Shares of one miner since its channel was opened, as the client counts them.
+/// A miner's shares since its channel was opened, as counted by the client.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sv1ShareCounts {
     /// Sent to the client.
@@ -135,7 +136,7 @@ pub struct Sv1ShareCounts {
 }
 
 impl Sv1MinerReading {
-    /// Its hashrate is only what its configuration expects: no share has confirmed it yet.
+    /// The hashrate is only the configured one, because no share has confirmed it yet.
     pub fn is_unsettled(&self) -> bool {
         self.stable_hashrate == Some(false)
     }
@@ -194,11 +195,11 @@ impl ListItem for Sv1MinerReading {
     }
 }
 
-/// Reads the translator at `address`. `aggregate` is its setting of that name: one channel for all
-/// miners, so that no share count belongs to a single one.
+/// Reads the metrics of the translator at `address`. `aggregate` is the setting of that name: one
+/// channel for all miners, so that shares are not counted per miner.
 ///
 /// # Errors
-/// Why there is no reading. It is all or nothing.
+/// The reason that nothing could be read. There are no partial results.
 pub async fn read(
     client: &MonitoringClient,
     address: SocketAddr,
@@ -224,7 +225,7 @@ async fn reading(
         uptime_secs: global.count("uptime_secs"),
         ..TranslatorReading::default()
     };
-    // A client's API has the member, too, and it is null there.
+    // A client's API has this member, too, but it is null.
     let Some(mut summary) = global.object("sv1_clients") else {
         return Err(MonitoringError::NotTheApi);
     };
@@ -246,8 +247,8 @@ async fn reading(
         .list("/server/channels", &AtomicUsize::new(MOST_CHANNELS))
         .await?;
     result.channels = result.take_list(channels);
-    // Numbers of miners' channels are the translator's own if channels are aggregated, so an equal
-    // number means nothing then.
+    // If channels are aggregated, the translator assigns the miners' channel numbers itself, so an
+    // equal number means nothing.
     if !aggregate {
         result.join_shares();
     }
@@ -255,7 +256,7 @@ async fn reading(
 }
 
 impl TranslatorReading {
-    /// The entries in the order of their numbers; what was wrong with them is noted here.
+    /// The entries, ordered by number. Problems with them are recorded here.
     fn take_list<T: ListItem>(&mut self, list: Option<CompleteList<T>>) -> Vec<T> {
         let Some(mut list) = list else {
             return Vec::new();
@@ -266,7 +267,7 @@ impl TranslatorReading {
         list.entries
     }
 
-    /// Gives each miner the share counts of its channel.
+    /// Adds the share counts of its channel to each miner.
     fn join_shares(&mut self) {
         let by_number: HashMap<u32, &UpstreamChannelReading> = self
             .channels

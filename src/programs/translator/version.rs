@@ -1,18 +1,18 @@
-//! Versions of `translator_sv2`, and which client version belongs to each.
+//! Versions of `translator_sv2` and the client version of the same release.
 //!
-//! A version here is that of the crate, which `--version` prints. Releases contain a client and a
-//! translator, and have tags that count differently: tag v0.8.0 has client 0.6.0 and translator
-//! 0.6.0.
+//! A version is the crate's version, which `--version` prints. Releases contain a client and a
+//! translator, and their tags have different numbers: tag v0.8.0 contains client 0.6.0 and
+//! translator 0.6.0.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::programs::jd_client::version::{ClientVersion, VersionFault};
 
-/// The name that `--version` prints before the number.
+/// The program name that `--version` prints before the version.
 pub const PROGRAM: &str = "translator_sv2";
 
-/// A text is cut to so many characters in an error.
+/// Maximum number of characters of a text in an error.
 const QUOTED: usize = 40;
 
 /// A version of `translator_sv2`.
@@ -23,7 +23,7 @@ pub struct TranslatorVersion(ClientVersion);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TranslatorVersionFault {
     /// Not three numbers with dots.
-    #[error("`{0}` is not a translator version. A version looks like 0.6.0.")]
+    #[error("`{0}` is not a translator version. Enter three numbers, such as 0.6.0.")]
     Unreadable(String),
     /// A release tag.
     #[error(
@@ -31,7 +31,7 @@ pub enum TranslatorVersionFault {
     )]
     Tag(String),
     /// The version of another program.
-    #[error("`{0}` is another program. Choose translator_sv2.")]
+    #[error("`{0}` is a different program. Choose translator_sv2.")]
     OtherProgram(String),
     /// Versions 0.1.0 and 0.1.1 have another configuration file.
     #[error(
@@ -44,7 +44,8 @@ pub enum TranslatorVersionFault {
 impl TranslatorVersion {
     /// The oldest supported version.
     pub const OLDEST: Self = Self::new(0, 2, 0);
-    /// The newest version that this module knows. Newer translators are handled like this one.
+    /// The latest version that this module supports explicitly. Newer translators are treated like
+    /// this version.
     pub const NEWEST_KNOWN: Self = Self::new(0, 6, 0);
     /// Every published and supported version, oldest first.
     pub const KNOWN: [Self; 10] = [
@@ -96,8 +97,8 @@ impl TranslatorVersion {
         Self::KNOWN.contains(&self)
     }
 
-    /// The client of the same release. From 0.3.0 on both have the same number. `None` for
-    /// translators 0.2.0 to 0.2.2 and unpublished 0.2 versions: their client was not recorded.
+    /// The client of the same release. Since 0.3.0, both have the same number. `None` for
+    /// translators 0.2.0 to 0.2.2 and unpublished 0.2 versions, whose client was not recorded.
     pub fn client(self) -> Option<ClientVersion> {
         if self >= Self::new(0, 3, 0) {
             return Some(self.0);
@@ -120,8 +121,8 @@ impl TranslatorVersion {
     }
 }
 
-/// Releases of before 0.3.0, when translator and client had different numbers: tags v0.3.4, v0.3.5
-/// and v0.4.0 (pull requests 429, 474 and 486 of sv2-apps).
+/// Releases before 0.3.0, when the translator and the client had different numbers: tags v0.3.4,
+/// v0.3.5 and v0.4.0 (pull requests 429, 474 and 486 of sv2-apps).
 const FORMER_RELEASES: [(TranslatorVersion, ClientVersion); 3] = [
     (TranslatorVersion::new(0, 2, 3), ClientVersion::new(0, 1, 4)),
     (TranslatorVersion::new(0, 2, 4), ClientVersion::new(0, 1, 5)),

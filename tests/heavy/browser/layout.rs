@@ -274,7 +274,7 @@ async fn look_at_everything(browser: &Browser) {
         )
         .await;
     look_at(browser, "config-errors", &mut found).await;
-    browser.press("Add fallback pool").await;
+    browser.press("Add another pool").await;
     browser
         .until(
             "a row more",

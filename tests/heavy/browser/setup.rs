@@ -157,7 +157,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
         "alice.barn",
         PAYOUT,
         port.as_str(),
-        "no program listens on that port",
+        "no program is listening on that port",
     ] {
         assert!(review.contains(words), "{words}: {review}");
     }

@@ -272,7 +272,7 @@ async fn clients_serve_soon_after_their_template_provider_is_back() {
     assert!(
         manager
             .log_text(&ids[0])
-            .contains("accepts connections again")
+            .contains("is accepting connections again")
     );
 }
 

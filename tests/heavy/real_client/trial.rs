@@ -74,14 +74,14 @@ async fn what_the_real_client_does_not_take_is_said_in_plain_words() {
         told["message"]
             .as_str()
             .unwrap()
-            .contains("a key in the configuration has a typing error"),
+            .contains("a key in the configuration contains a typo"),
         "{told}"
     );
     assert!(
         told["advice"]
             .as_str()
             .unwrap()
-            .contains("Copy the keys again"),
+            .contains("Copy each key again"),
         "{told}"
     );
     assert!(

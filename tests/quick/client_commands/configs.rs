@@ -159,7 +159,8 @@ async fn what_is_wrong_with_a_file_is_said_key_by_key() {
     );
     let imported = run_with(at(&manager, &["configs", "import", "-"]), &toml).wrong(1);
     assert!(
-        imported.contains("mode: “SOLO” is not a mode") && imported.contains("cert_validity_sec"),
+        imported.contains("Mining mode (mode): “SOLO” is not a mode")
+            && imported.contains("Certificate validity (s) (cert_validity_sec): "),
         "{imported}"
     );
     let nonsense = run_with(at(&manager, &["configs", "check", "-"]), "mode = = 1").wrong(1);

@@ -816,10 +816,9 @@ async fn a_clients_file_is_imported_or_refused_by_key_and_line() {
         .find(|e| e["pointer"] == "/cert_validity_sec")
         .unwrap();
     assert!(
-        complaint["detail"]
-            .as_str()
-            .unwrap()
-            .starts_with(&format!("Line {line}, cert_validity_sec")),
+        complaint["detail"].as_str().unwrap().starts_with(&format!(
+            "Line {line}, Certificate validity (s) (cert_validity_sec)"
+        )),
         "{complaint}"
     );
     assert!(!refused.text.contains(SECRET_KEY));

@@ -254,12 +254,13 @@ pub fn split_list(text: &str) -> impl Iterator<Item = &str> {
         .filter(|part| !part.is_empty())
 }
 
+/// The instruction for a required field without a value.
 fn missing(key: &str) -> String {
     let is_it = |field: &&ConfigField| {
         !field.missing.is_empty() && field.key.rsplit('.').next() == Some(key)
     };
     match FIELDS.iter().find(is_it) {
-        Some(field) => format!("This is missing: {}.", field.missing),
-        None => "This is missing.".into(),
+        Some(field) => field.missing.into(),
+        None => "Enter a value.".into(),
     }
 }

@@ -92,7 +92,7 @@ fn each_missing_field_is_missed_by_its_own_name() {
     let (_, detail) = only_error(&with("listening_address", Value::Null));
     assert_eq!(
         detail,
-        "This is missing: the IP address and port that miners connect to, such as 0.0.0.0:34265."
+        "Enter the IP address and port that miners connect to, such as 0.0.0.0:34265."
     );
 }
 

@@ -1,7 +1,7 @@
 //! The section for Stratum V1 miners.
 //!
-//! Everything but `enabled` has a usual value, so that `{"enabled": true}` is enough; `enabled` itself
-//! is assumed where the section is there.
+//! Every setting except `enabled` has a default, so `{"enabled": true}` is enough. If the section
+//! is present, `enabled` defaults to true.
 
 use super::table::{ObjectReader, is_blank};
 use super::{miner_telemetry, scalar};
@@ -11,7 +11,7 @@ use crate::domain::configs::model::TranslatorSettings;
 use crate::domain::configs::rules::{ConfigFindings, address};
 use serde_json::Value;
 
-/// Reads the section `translator`, if it is there.
+/// Reads the section `translator`, if present.
 pub fn translator(
     top: &mut ObjectReader,
     found: &mut ConfigFindings,
@@ -42,7 +42,7 @@ pub fn translator(
     })
 }
 
-/// A truth value, or its name in a form.
+/// A boolean, or its name in a form.
 fn truth(value: &Value) -> Result<bool, String> {
     match value {
         Value::Bool(truth) => Ok(*truth),
@@ -72,11 +72,11 @@ fn hashrate(value: &Value) -> Result<f64, String> {
     match number {
         Some(number) if number >= least && (number as f32).is_finite() => Ok(number),
         Some(number) => Err(format!(
-            "{} is outside the possible range: enter at least {}, such as 500 GH/s.",
+            "{} is outside the allowed range. Enter at least {}, such as 500 GH/s.",
             typed_value(Unit::HashesPerSecond, number),
             typed_value(Unit::HashesPerSecond, least)
         )),
-        None => Err("This is not a hashrate. Write a number with a unit, such as 500 GH/s.".into()),
+        None => Err("This is not a hashrate. Enter a number with a unit, such as 500 GH/s.".into()),
     }
 }
 

@@ -42,7 +42,7 @@ fn listen_error(text: &str) -> String {
     }
     let Some((host, port)) = text.rsplit_once(':') else {
         return format!(
-            "{} is not an address with a port. Enter one such as 0.0.0.0:34265 (all addresses of this machine).",
+            "{} is not an address with a port. Enter one such as 0.0.0.0:34265 (all addresses on this machine).",
             shown(text)
         );
     };
@@ -52,8 +52,7 @@ fn listen_error(text: &str) -> String {
     match host.parse::<Ipv6Addr>() {
         Ok(ip) => format!("An IPv6 address with a port needs brackets. Enter [{ip}]:{port}."),
         Err(_) => format!(
-            "{} is not an IP address, and the client does not accept host names here. Enter 0.0.0.0:{port} for all addresses \
-             of this machine, or 127.0.0.1:{port} for this machine only.",
+            "{} is not an IP address, and the client does not accept host names here. Enter 0.0.0.0:{port} for all addresses on this machine, or 127.0.0.1:{port} for this machine only.",
             shown(host)
         ),
     }
@@ -67,7 +66,7 @@ pub fn host(text: &str) -> Result<String, String> {
     }
     if text.contains("://") || text.contains('/') {
         return Err(format!(
-            "{} is not only a host. Remove the scheme and everything after a slash.",
+            "{} is more than a host name. Remove the scheme and everything after a slash.",
             shown(text)
         ));
     }
@@ -89,13 +88,13 @@ pub fn host(text: &str) -> Result<String, String> {
 fn host_name(text: &str) -> Result<String, String> {
     if !text.is_ascii() {
         return Err(format!(
-            "{} has non-ASCII letters. Enter the xn-- form of the name.",
+            "{} contains non-ASCII letters. Enter the xn-- form of the name.",
             shown(text)
         ));
     }
     if text.len() > LONGEST_HOST {
         return Err(format!(
-            "A host name has at most {LONGEST_HOST} characters; this one has {}.",
+            "A host name can be at most {LONGEST_HOST} characters long; this one is {} characters long.",
             text.len()
         ));
     }
@@ -186,7 +185,7 @@ pub fn private_network(text: &str) -> Result<String, String> {
         Ok(24..=32) => {}
         Ok(0..=23) => {
             return Err(format!(
-                "/{prefix} has too many addresses to search. The largest network is /24 (256 addresses)."
+                "/{prefix} has too many addresses to search. The largest network allowed is /24 (256 addresses)."
             ));
         }
         _ => {
@@ -218,9 +217,7 @@ pub fn addresses_in(network: &str) -> Option<u32> {
 pub fn data_dir(text: &str, chain_folder: &str) -> Result<String, String> {
     let text = text.trim();
     if text.contains('$') {
-        return Err(
-            "Enter the full path: the client does not know the variables of your shell.".into(),
-        );
+        return Err("Enter the full path: the client does not expand shell variables.".into());
     }
     if !(text.starts_with('/') || text == "~" || text.starts_with("~/")) {
         return Err(format!(
@@ -231,8 +228,7 @@ pub fn data_dir(text: &str, chain_folder: &str) -> Result<String, String> {
     let socket = text.trim_end_matches('/').len() + 1 + chain_folder.len() + "/node.sock".len();
     if socket > LONGEST_SOCKET_PATH {
         return Err(format!(
-            "The path of the node's socket would have {socket} bytes, but the system allows only {LONGEST_SOCKET_PATH}. Create a \
-             link with a shorter path to this directory."
+            "The path of the node's socket would be {socket} bytes long, but the system allows only {LONGEST_SOCKET_PATH}. Create a link with a shorter path to this directory."
         ));
     }
     Ok(text.into())

@@ -98,8 +98,7 @@ pub(super) fn identify(text: &str) -> Option<String> {
     }
     if is_extended(&lower) {
         return Some(
-            "This is the extended public key of a wallet, but the client pays to a single script. Enter one receiving address \
-             of the wallet, or a descriptor of one key such as wpkh(xpub…/0/0)."
+            "This is a wallet's extended public key, but the client pays to a single script. Enter one of the wallet's receiving addresses, or a descriptor for one key such as wpkh(xpub…/0/0)."
                 .into(),
         );
     }
@@ -169,7 +168,7 @@ pub(super) fn beginning(text: &str) -> &'static str {
         .iter()
         .any(|start| lower.starts_with(start))
     {
-        " It starts like an address of a test network."
+        " It starts like a test network address."
     } else {
         ""
     }
@@ -237,10 +236,7 @@ mod tests {
                 "addr(<your address>)".into(),
                 "This is an example. Replace <…>",
             ),
-            (
-                "tb1qbarn".into(),
-                "starts like an address of a test network",
-            ),
+            ("tb1qbarn".into(), "starts like a test network address"),
             ("bc1pbarn".into(), "starts like a Taproot address"),
             (
                 "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr".into(),

@@ -69,9 +69,7 @@ pub fn payout(
     let kind = match reward.chain() {
         Some(AddressChain::Main) => "a mainnet address",
         Some(AddressChain::Test) => "a testnet address (testnet or signet)",
-        Some(AddressChain::TestOrRegtest) => {
-            "an address of a test network (testnet, signet or regtest)"
-        }
+        Some(AddressChain::TestOrRegtest) => "a test network address (testnet, signet or regtest)",
         Some(AddressChain::Regtest) => "a regtest address",
         None => "",
     };
@@ -233,7 +231,7 @@ mod tests {
                 older,
                 Some(Mainnet),
                 'e',
-                "an address of a test network (testnet, signet or regtest)",
+                "a test network address (testnet, signet or regtest)",
             ),
             (older, Some(Regtest), 'h', "and the node is on regtest"),
             (

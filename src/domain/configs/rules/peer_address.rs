@@ -47,7 +47,7 @@ fn read(text: &str) -> Result<StratumAddress, String> {
     let (place, rest) = text.split_at(end);
     if place.contains('@') {
         return Err(
-            "Remove the part up to the @. Enter the account in its own field; Stratum V2 has no passwords."
+            "Remove everything up to and including the @. Enter the account in its own field; Stratum V2 has no passwords."
                 .into(),
         );
     }
@@ -184,7 +184,10 @@ mod tests {
                 "The address of MKPool is btc.mkpool.com:3340. But MKPool has no job declaration server",
             ),
             ("https://pool.barn.lan/", "not a Stratum V2 scheme"),
-            ("stratum2+tcp://barn.w:x@pool.barn.lan:1", "up to the @"),
+            (
+                "stratum2+tcp://barn.w:x@pool.barn.lan:1",
+                "up to and including the @",
+            ),
             ("stratum2+tcp://pool.barn.lan:99999/k", "not a port"),
             ("stratum2+tcp:///k", "host is missing"),
             ("stratum2+tcp://two words:1", "neither"),

@@ -41,7 +41,7 @@ fn provider(provider: &TemplateProvider, found: &mut ConfigFindings) {
     if public_key.is_none() && !is_this_machine(&host) {
         found.warn(
             format!("{at}/public_key"),
-            format!("Without a public key the client cannot verify {host}, so an attacker on the network could choose what you mine. The provider prints its key at startup."),
+            format!("Without a public key the client cannot verify {host}, so an attacker on the network could choose what you mine. The template provider prints its key at startup."),
         );
     }
 }
@@ -65,14 +65,14 @@ fn upstream(config: &ClientConfig, at: usize, pool: &ConfigUpstream, found: &mut
         documentation(&field("jds_address"), &pool.jds_address, found);
     }
     if (&pool.pool_address, pool.pool_port) == (&pool.jds_address, pool.jds_port) {
-        found.warn(field("jds_port"), "The pool and its job declaration server (JDS) have the same host and port. They are two services; enter the port of each.");
+        found.warn(field("jds_port"), "The pool and its job declaration server (JDS) have the same host and port. They are two services; enter each one's port.");
     }
     if pool.authority_pubkey == config.authority_public_key
         && pool.authority_pubkey != EXAMPLE_PUBLIC_KEY
     {
         found.warn(
             field("authority_pubkey"),
-            "This is the public key of this client. Enter the public key of the pool.",
+            "This is this client's public key. Enter the pool's public key.",
         );
     }
     for (name, host, port) in [
@@ -82,7 +82,7 @@ fn upstream(config: &ClientConfig, at: usize, pool: &ConfigUpstream, found: &mut
         if points_to(host, port, config.listening_address) {
             found.warn(
                 field(name),
-                format!("This client itself uses port {port} of this machine for miners. Enter another port."),
+                format!("This client itself uses port {port} on this machine for miners. Enter another port."),
             );
         }
     }
@@ -93,7 +93,7 @@ fn upstream(config: &ClientConfig, at: usize, pool: &ConfigUpstream, found: &mut
         found.warn(
             field("pool_address"),
             format!(
-                "This is the same as pool {}, so it fails together with it. Enter another pool.",
+                "This is the same as pool {}, so both would fail together. Enter another pool.",
                 same + 1
             ),
         );

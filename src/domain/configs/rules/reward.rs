@@ -121,7 +121,7 @@ pub fn reward_script(text: &str) -> Result<RewardScript, String> {
     }
     if has_private_key(text) {
         return Err(
-            "This contains a private key, which the client does not need or accept. Use an address or public keys.".into()
+            "This contains a private key. The client neither needs nor accepts one. Use an address or public keys.".into()
         );
     }
     if let Some(other) = other_payouts::identify(text) {
@@ -172,15 +172,14 @@ fn refusal(text: &str, fault: &miniscript::Error) -> String {
     let name = text.split('(').next().unwrap_or(text);
     if !text.contains('(') {
         return format!(
-            "This is not a valid Bitcoin address or a descriptor such as addr(<your address>). If it should be an address, a \
-             character is wrong, missing or extra.{}",
+            "This is not a valid Bitcoin address or a descriptor such as addr(<your address>). If this is meant to be an address, a character is wrong, missing or extra.{}",
             other_payouts::beginning(text)
         );
     }
     match name {
         "combo" | "musig" => format!("The client does not support {name}(…). Use a single output type, such as addr(<your address>)."),
         _ if text.contains('*') => {
-            "The client needs a single script. Replace * with a number, or use addr(<one address of the wallet>).".into()
+            "The client needs a single script. Replace * with a number, or use addr(<one of the wallet's addresses>).".into()
         }
         _ => sentence(fault),
     }

@@ -108,7 +108,7 @@ pub fn above_zero(value: &Value) -> Result<f64, String> {
             .ok_or_else(|| format!("{number} is too large for the client."))?,
         Value::String(text) => text.trim().parse::<f64>().map_err(|_| {
             let comma = if text.contains(',') {
-                " Use a point instead of a comma: 6.0."
+                " Use a decimal point, not a comma: 6.0."
             } else {
                 ""
             };
@@ -232,7 +232,7 @@ mod tests {
         assert!(
             above_zero(&json!("6,0"))
                 .unwrap_err()
-                .contains("instead of a comma")
+                .contains("Use a decimal point, not a comma")
         );
     }
 

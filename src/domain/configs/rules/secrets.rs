@@ -19,7 +19,7 @@ pub fn secret_elsewhere(config: &ClientConfig, found: &mut ConfigFindings) {
 fn search(value: &Value, at: &str, secret: &str, found: &mut ConfigFindings) {
     match value {
         Value::String(text) if text.contains(secret) => {
-            found.error(at, "This contains the secret key of this client, and others would see it. Remove it, and create a new key pair if it was sent anywhere.");
+            found.error(at, "This contains this client's secret key, and others would see it. Remove it, and create a new key pair if it was sent anywhere.");
         }
         Value::Array(list) => list
             .iter()

@@ -1,4 +1,4 @@
-//! What the port for Stratum V1 miners must obey beside the client's own ports.
+//! Rules for the port for Stratum V1 miners next to the client's ports.
 
 use std::net::SocketAddr;
 
@@ -22,7 +22,7 @@ pub fn check(
     if own.port() < 1024 {
         found.error(
             at,
-            format!("Port {} is reserved for privileged programs. Choose a port from 1024 on, such as 34255.", own.port()),
+            format!("Port {} is reserved for privileged programs. Choose port 1024 or higher, such as 34255.", own.port()),
         );
     } else if let Some(other) = others.find(|other| address::overlap(*other, own)) {
         found.error(

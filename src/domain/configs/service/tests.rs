@@ -515,10 +515,9 @@ async fn a_file_is_imported_or_every_problem_named_with_its_line() {
     );
     // The published example pair and payout are worth a warning, with line and key.
     assert!(
-        first
-            .warnings
-            .iter()
-            .any(|one| one.detail.starts_with("Line 4, authority_public_key: ")),
+        first.warnings.iter().any(|one| one
+            .detail
+            .starts_with("Line 4, Public key (authority_public_key): ")),
         "{:?}",
         first.warnings
     );
@@ -536,8 +535,14 @@ async fn a_file_is_imported_or_every_problem_named_with_its_line() {
     assert_eq!(
         told,
         [
-            ("/share_batch_size", "Line 8, share_batch_size"),
-            ("/upstreams/0/pool_port", "Line 17, upstreams[0].pool_port")
+            (
+                "/share_batch_size",
+                "Line 8, Shares per acknowledgment (share_batch_size)"
+            ),
+            (
+                "/upstreams/0/pool_port",
+                "Line 17, Pool port (upstreams[0].pool_port)"
+            )
         ]
     );
     let Err(Error::Invalid(errors)) = w.configs.import(file("a = \"b")).await else {
@@ -673,13 +678,13 @@ async fn variables_of_docker_compose_are_a_configuration() {
         "{told:?}"
     );
     assert!(
-        told[1].contains("Line 21, JDC__UPSTREAM_02.user_identity: This is missing"),
+        told[1].contains("Line 21, JDC__UPSTREAM_02.user_identity: Enter your account"),
         "{told:?}"
     );
     let template = compose.replace("barn.localhost", "${BARN_HOST}");
     let told = complaints(&w, &template).await;
     assert!(
-        told.len() == 1 && told[0].contains("${BARN_HOST} in line 28"),
+        told.len() == 1 && told[0].contains("${BARN_HOST} on line 28"),
         "{told:?}"
     );
 }
@@ -692,7 +697,7 @@ async fn an_import_says_what_a_file_is_and_what_to_write() {
     assert!(
         told.len() == 1
             && told[0]
-                .contains("Line 2: aggregate_channels shows that this is a file of the translator"),
+                .contains("Line 2: aggregate_channels shows that this is a configuration file for the translator"),
         "{told:?}"
     );
     let older = samples::SOLO_FILE

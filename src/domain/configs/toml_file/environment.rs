@@ -163,14 +163,14 @@ fn file(variables: Vec<EnvironmentVariable>) -> Result<EnvironmentText, Vec<File
     for mut variable in variables {
         if let Some(first) = seen.get(&variable.name) {
             errors.push(variable.remark(format!(
-                "This variable is already set in line {first}. Import the variables of one client at a time."
+                "This variable is already set on line {first}. Import one client's variables at a time."
             )));
             continue;
         }
         seen.insert(variable.name.clone(), variable.line);
         if let Some(fallback) = fallback(&variable.value) {
             remarks.push(variable.remark(format!(
-                "The value comes from the environment. jd-manager uses the default in this line, {}.",
+                "The value comes from the environment. jd-manager uses the default on this line, {}.",
                 shown(&fallback)
             )));
             variable.value = fallback;
@@ -194,7 +194,7 @@ fn file(variables: Vec<EnvironmentVariable>) -> Result<EnvironmentText, Vec<File
         let is_key = |text: &str| !text.is_empty() && text.split('.').all(|part| !part.is_empty());
         if !is_key(&key) || !table.is_empty() && !is_key(&table) {
             errors.push(variable.remark(
-                "This is not the name of a setting. Separate levels with two underscores, as in JDC__TEMPLATE_PROVIDER_TYPE__SV2TP__ADDRESS.",
+                "This is not a setting name. Separate levels with two underscores, as in JDC__TEMPLATE_PROVIDER_TYPE__SV2TP__ADDRESS.",
             ));
             continue;
         }

@@ -41,7 +41,7 @@ pub(super) fn replacement(path: &str, written: &str, table: &DeTable) -> Option<
                 false => host,
             };
             let line = assignment("listening_address", &format!("{host}:{port}"));
-            format!("Address and port are now one key: write {line}.")
+            format!("The address and the port are now one key: write {line}.")
         }),
         ("", "tp_address") => (
             &["/template_provider_type", "/template_provider_type/Sv2Tp/address"],
@@ -67,7 +67,7 @@ pub(super) fn replacement(path: &str, written: &str, table: &DeTable) -> Option<
         ("", "pool_address" | "pool_port" | "jds_address" | "jds_port" | "jd_address" | "jd_port"
             | "authority_pubkey" | "pool_authority_public_key") => (
             &["/upstreams"],
-            "It is a pool setting. Move it below a line [[upstreams]].".into(),
+            "This is a pool setting. Move it below an [[upstreams]] line.".into(),
         ),
         ("", "pool_signature") | ("upstreams[].", "pool_signature") => (
             &["/jdc_signature"],
@@ -151,12 +151,11 @@ fn socket_hint(socket: &str) -> String {
         .filter(|dir| dir.starts_with(['/', '~']));
     match data_dir {
         Some(dir) => format!(
-            "The client now finds the socket by network and data directory: write {} and {}.",
+            "The client now finds the socket from the network and the data directory: write {} and {}.",
             assignment("network", network),
             assignment("data_dir", dir)
         ),
-        None => "The client now finds the socket by network and data directory: write network and, if it is not the default, \
-                 data_dir."
+        None => "The client now finds the socket from the network and the data directory: write network and, if it is not the default, data_dir."
             .into(),
     }
 }
@@ -231,7 +230,7 @@ mod tests {
                 "write network",
             ),
             ("", "retry", "retry = 10", "Remove it"),
-            ("", "jd_port", "jd_port = 1", "below a line [[upstreams]]"),
+            ("", "jd_port", "jd_port = 1", "below an [[upstreams]] line"),
         ] {
             let found = hint(path, key, text);
             assert!(found.contains(says), "{key}: {found}");

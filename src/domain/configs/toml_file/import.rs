@@ -220,7 +220,7 @@ impl TomlReader {
             let here = format!("{pointer}/{name}");
             if let Some(first) = self.places.get(&here) {
                 let detail = format!(
-                    "This key is already set in line {}; the client ignores case.",
+                    "This key is already set on line {}; the client ignores case.",
                     first.line
                 );
                 self.errors.push(FileRemark {
@@ -310,7 +310,7 @@ impl TomlReader {
             key: full_key(table, &short),
             line: Some(line),
             detail: format!(
-                "{short} is a key of earlier clients that current clients ignore. {}",
+                "{short} is a key from earlier client versions that current versions ignore. {}",
                 found.hint
             ),
         };
@@ -388,7 +388,7 @@ impl TomlReader {
             ipc.insert("version".into(), version.into());
             let key = "template_provider_type.BitcoinCoreIpc.version".to_owned();
             let detail = format!(
-                "Not set, as in files of older clients. jd-manager assumes Bitcoin Core {version}; change it if your node has another version."
+                "Not set, as in files for older clients. jd-manager assumes Bitcoin Core {version}; change it if your node has another version."
             );
             self.remarks.push(FileRemark {
                 key,
@@ -438,10 +438,10 @@ fn solo_offer(text: &str) -> String {
     });
     let pool = match commented {
         Some(at) => format!(
-            "To mine with a pool, remove the # from line {} and from the other lines of that pool.",
+            "To mine with a pool, remove the # from line {} and from that pool's other lines.",
             at + 1
         ),
-        None => "To mine with a pool, add it below a line [[upstreams]].".into(),
+        None => "To mine with a pool, add it below an [[upstreams]] line.".into(),
     };
     format!(
         "The file has no mode and no pool. To mine solo, add mode = \"SOLOMINING\" at the beginning, or \

@@ -97,7 +97,7 @@ pub fn left_out(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldErro
             FieldError::new(
                 format!("/{key}"),
                 format!(
-                    "Client {version} does not support {key}, so its file does not contain it."
+                    "Client {version} does not support {key}, so its configuration file does not contain it."
                 ),
             )
         })

@@ -92,7 +92,7 @@ impl RevisionsPage {
 pub struct RevisionComparePage {
     #[serde(flatten)]
     comparison: RevisionComparison,
-    /// The client version of the files.
+    /// The client version to write the files for.
     client_version: ClientVersion,
     /// True if a client must be restarted to apply the second revision.
     restart_needed: bool,

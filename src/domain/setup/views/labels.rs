@@ -6,7 +6,7 @@ use crate::programs::jd_client::config_fields::{ConfigField, FIELDS};
 /// Labels of fields that a configuration's form does not have or labels differently; empty for
 /// hidden fields.
 const OWN_LABELS: [(&str, &str); 14] = [
-    ("template_provider", "Template source"),
+    ("template_provider", "Template provider"),
     (
         "template_provider_type.BitcoinCoreIpc.network",
         "Node network",

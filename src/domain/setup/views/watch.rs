@@ -16,7 +16,7 @@ pub struct WatchPage {
     /// The instance.
     #[serde(flatten)]
     instance: Instance,
-    /// The addresses to enter in miners, one for each usable address of this machine.
+    /// The addresses to enter in miners, one for each usable address on this machine.
     miners: Vec<String>,
     /// The same addresses, and those for Stratum V1 miners, with host, port and key as separate fields.
     addresses: Vec<MinerAddress>,

@@ -49,7 +49,7 @@ pub fn certificate_text(certificate: &RejectedCertificate) -> EndCause {
         CertificateOwner::Provider => (
             "provider",
             "the template provider",
-            "Compare its public key in the configuration with the key that it prints at start",
+            "Compare its public key in the configuration with the key that it prints at startup",
         ),
         CertificateOwner::Pool => (
             "pool",
@@ -71,13 +71,13 @@ pub fn certificate_text(certificate: &RejectedCertificate) -> EndCause {
     let length = |seconds: i64| human_duration(Duration::from_secs(seconds.unsigned_abs()));
     let wrong = if early > LEEWAY_S {
         Some(format!(
-            "this machine's clock is {} behind the clock of {who}",
+            "this machine's clock is {} behind {who}'s clock",
             length(early)
         ))
     } else if late > LEEWAY_S {
         let ahead = length(at.saturating_sub(certificate.valid_from));
         Some(format!(
-            "this machine's clock is {ahead} ahead of the clock of {who}, so the certificate appears to have expired"
+            "this machine's clock is {ahead} ahead of {who}'s clock, so the certificate appears to have expired"
         ))
     } else {
         None
@@ -90,7 +90,7 @@ pub fn certificate_text(certificate: &RejectedCertificate) -> EndCause {
         },
         None => EndCause {
             code: format!("{code}-key"),
-            what: format!("the key in the configuration is not the key of {who}"),
+            what: format!("the key in the configuration is not {who}'s key"),
             advice: format!("{key}."),
         },
     }
@@ -122,7 +122,7 @@ mod tests {
                 words(at, CertificateOwner::Provider),
                 (
                     "provider-key".into(),
-                    "the key in the configuration is not the key of the template provider".into()
+                    "the key in the configuration is not the template provider's key".into()
                 )
             );
         }
@@ -138,14 +138,14 @@ mod tests {
             words(1_795_383_253 - 11, CertificateOwner::Pool),
             (
                 "pool-clock".into(),
-                "this machine's clock is 11 s behind the clock of the pool".into()
+                "this machine's clock is 11 s behind the pool's clock".into()
             )
         );
         let (code, what) = words(1_795_386_853 + 3_600, CertificateOwner::JobServer);
         assert_eq!(code, "job-server-clock");
         assert!(
             what.starts_with(
-                "this machine's clock is 2 h 0 min ahead of the clock of the job declaration server"
+                "this machine's clock is 2 h 0 min ahead of the job declaration server's clock"
             ),
             "{what}"
         );

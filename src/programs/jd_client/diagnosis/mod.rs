@@ -397,7 +397,7 @@ mod tests {
             (
                 "Connection refused (os error 111)",
                 "node-refused",
-                "no program listens at Bitcoin Core's socket /b c/node.sock",
+                "no program is listening on Bitcoin Core's socket /b c/node.sock",
             ),
         ] {
             for line in [

@@ -37,7 +37,7 @@ pub enum PoolLeaveCode {
     UnknownName,
     /// The pool or its job declaration server accepts no connections.
     Unreachable,
-    /// The pool or its job declaration server did not answer in time.
+    /// The pool or its job declaration server did not respond in time.
     NoAnswer,
     /// The connection was lost.
     ConnectionLost,
@@ -151,7 +151,7 @@ impl PoolLeaveCode {
                 "Synchronize this machine's clock. It may differ by at most 10 seconds."
             }
             Self::SetupRefused => {
-                "Make sure that the ports of the pool and of its job declaration server are not swapped, and that this pool supports job declaration."
+                "Make sure that the ports of the pool and its job declaration server are not swapped, and that this pool supports job declaration."
             }
             Self::UnknownName => {
                 "Correct the address of the pool or of its job declaration server in the configuration, or check that this machine can resolve names (DNS)."

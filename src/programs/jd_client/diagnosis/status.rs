@@ -46,7 +46,7 @@ pub struct ClientStatus {
     pub template_at: Option<Timestamp>,
     /// How often templates and new blocks arrive.
     pub templates: LearnedInterval,
-    /// When the node last reported a new block on the chain.
+    /// When the node last reported a new block on its network.
     pub prev_hash_at: Option<Timestamp>,
     /// The newest blocks that the template provider reported.
     pub seen_blocks: SeenBlocks,
@@ -79,9 +79,9 @@ pub struct ClientStatus {
     pub refused: Option<ClientMessage>,
     /// The share counts.
     pub shares: ShareCounts,
-    /// How often the pool answers: shares or jobs accepted or rejected.
+    /// How often the pool responds: shares or jobs accepted or rejected.
     pub pool_answers: LearnedInterval,
-    /// The miners' shares since the pool last answered.
+    /// The miners' shares since the pool last responded.
     pub unanswered: UnansweredWork,
     /// The last block found. The text is the hash; empty for versions that do not log it.
     pub block: Option<ClientMessage>,

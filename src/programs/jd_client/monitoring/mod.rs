@@ -37,13 +37,13 @@ const KEPT: usize = AT_A_TIME;
 pub enum MonitoringError {
     /// No program listens on the address.
     #[error(
-        "No program listens on the monitoring address. The client opens it after it has connected to the template provider. If \
+        "No program is listening on the monitoring address. The client opens it after connecting to the template provider. If \
          another program uses the port, the client's log shows this."
     )]
     Refused,
     /// The reading took longer than 5 s.
     #[error(
-        "The client's monitoring did not answer within 5 s. The client or the machine may be overloaded."
+        "The client's monitoring did not respond within 5 s. The client or the machine may be overloaded."
     )]
     TimedOut,
     /// The answer is larger than the limit: 2 MiB for one request, 16 MiB in total.
@@ -53,18 +53,18 @@ pub enum MonitoringError {
     TooLarge,
     /// An HTTP status other than 200, redirects included.
     #[error(
-        "The monitoring address answered with HTTP status {0}. Check that the address belongs to the client and not to another program."
+        "The monitoring address returned HTTP status {0}. Check that the address belongs to the client and not to another program."
     )]
     Status(u16),
     /// The body is not JSON.
     #[error(
-        "The monitoring address did not answer with JSON. Check that the address belongs to the client and not to another \
+        "The monitoring address did not return JSON. Check that the address belongs to the client and not to another \
          program."
     )]
     NotJson,
     /// The body is JSON, but not from the monitoring API.
     #[error(
-        "The monitoring address answered with JSON that is not from a JD client. Check that the address belongs to the client."
+        "The monitoring address returned JSON that is not from a JD client. Check that the address belongs to the client."
     )]
     NotTheApi,
     /// The connection failed or broke off, or the server does not speak HTTP; with the reason.

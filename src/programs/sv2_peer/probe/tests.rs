@@ -153,7 +153,7 @@ async fn a_server_that_refuses_the_setup() {
     assert_eq!(
         refuses(b"\0\0\0\0\0").await,
         ProbeOutcome::SetupRefused {
-            code: "without a reason".into()
+            code: "no reason given".into()
         }
     );
 }

@@ -1,8 +1,8 @@
-//! Reads a translator's file that somebody wrote by hand, for import.
+//! Reads a translator configuration file that a person wrote, for import.
 //!
-//! It accepts what the translator accepts: keys in any case, quoted numbers, whole numbers for
-//! fractions, and unknown keys. Values are not judged here; [`TranslatorConfig::faults`] does that.
-//! The file may come from anywhere, so its size and all lists are bounded.
+//! It accepts everything that the translator accepts: keys in any case, quoted numbers, whole
+//! numbers for fractions, and unknown keys. [`TranslatorConfig::faults`] checks the values. The
+//! file is not trusted, so its size and all lists are limited.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -13,39 +13,40 @@ use toml::de::{DeTable, DeValue};
 
 use super::{LONGEST_LIST, TranslatorConfig, short};
 
-/// A file is at most so large, bytes. Real ones have 2 KiB.
+/// Maximum size of a file in bytes. Real files are 2 KiB.
 const LARGEST_FILE: usize = 256 * 1024;
-/// At most so many notes are kept.
+/// Maximum number of notes.
 const MOST_NOTES: usize = 100;
-/// Tables within tables are read so deep. The translator's own are two deep.
+/// Maximum nesting depth of tables. The translator's tables are two levels deep.
 const DEEPEST: usize = 4;
 
-/// Something to know about a file.
+/// A note about a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TranslatorFileNote {
-    /// The key as it is in the file, with its tables: `upstreams[0].port`. Empty for the whole file.
+    /// The key as written in the file, with its tables: `upstreams[0].port`. Empty for the whole
+    /// file.
     pub key: String,
-    /// Its line, from 1; none for a key that is missing.
+    /// The line number, from 1; none for a missing key.
     pub line: Option<usize>,
-    /// What it is, and what to do.
+    /// The problem and the fix.
     pub detail: String,
 }
 
 /// A file that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TranslatorImport {
-    /// The values. They are not checked yet.
+    /// The values, not yet checked.
     pub config: TranslatorConfig,
-    /// Keys that were ignored, and why.
+    /// Keys that were ignored and why.
     pub notes: Vec<TranslatorFileNote>,
 }
 
 /// How a key is treated.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum KeyUse {
-    /// Its value is imported.
+    /// The value is imported.
     Import,
-    /// The translator knows it, but it is not imported, for this reason.
+    /// A valid key that is not imported, for this reason.
     Skip(&'static str),
 }
 
@@ -68,7 +69,7 @@ const KEYS: &[(&str, KeyUse)] = &[
     ("aggregate_channels", KeyUse::Import),
     (
         "verify_payout",
-        KeyUse::Skip("Not needed: the client beside the translator pays."),
+        KeyUse::Skip("Not needed: the client handles the payout."),
     ),
     ("supported_extensions", KeyUse::Import),
     ("required_extensions", KeyUse::Import),
@@ -78,7 +79,7 @@ const KEYS: &[(&str, KeyUse)] = &[
     ),
     (
         "log_file",
-        KeyUse::Skip("jd-manager keeps the output itself."),
+        KeyUse::Skip("jd-manager stores the output itself."),
     ),
     ("monitoring_address", KeyUse::Import),
     ("monitoring_cache_refresh_secs", KeyUse::Import),
@@ -105,7 +106,7 @@ const KEYS: &[(&str, KeyUse)] = &[
     ("upstreams[].user_identity", KeyUse::Import),
 ];
 
-/// Keys of translator 0.1, whose file was another one.
+/// Keys of translator 0.1, which had a different file format.
 const KEYS_OF_0_1: [&str; 3] = [
     "upstream_address",
     "upstream_port",
@@ -115,8 +116,8 @@ const KEYS_OF_0_1: [&str; 3] = [
 /// Reads a file.
 ///
 /// # Errors
-/// Everything that keeps the file from being read: syntax, a missing key, a value of the wrong
-/// kind, each with its line.
+/// All problems that prevent reading the file: invalid syntax, missing keys and values of the wrong
+/// type, each with its line.
 pub fn read(text: &str) -> Result<TranslatorImport, Vec<TranslatorFileNote>> {
     let whole_file = |detail: String| {
         vec![TranslatorFileNote {
@@ -127,7 +128,7 @@ pub fn read(text: &str) -> Result<TranslatorImport, Vec<TranslatorFileNote>> {
     };
     if text.len() > LARGEST_FILE {
         return Err(whole_file(format!(
-            "The file has {} KiB. A translator's file has at most {} KiB.",
+            "The file is {} KiB. A translator configuration file can be at most {} KiB.",
             text.len() / 1024,
             LARGEST_FILE / 1024
         )));
@@ -139,7 +140,7 @@ pub fn read(text: &str) -> Result<TranslatorImport, Vec<TranslatorFileNote>> {
         return Err(vec![TranslatorFileNote {
             key: String::new(),
             line: fault.span().map(|span| line_of(span.start)),
-            detail: format!("This is not TOML: {}.", short(fault.message())),
+            detail: format!("Invalid TOML: {}.", short(fault.message())),
         }]);
     }
     let mut entries = FileEntries {
@@ -160,7 +161,7 @@ pub fn read(text: &str) -> Result<TranslatorImport, Vec<TranslatorFileNote>> {
     }
 }
 
-/// A value, as far as one of the translator's keys could have it.
+/// A value of a type that one of the translator's keys accepts.
 #[derive(Clone, Debug)]
 enum FileValue {
     Text(String),
@@ -173,7 +174,7 @@ enum FileValue {
 
 struct FileEntries<'a> {
     line_of: &'a dyn Fn(usize) -> usize,
-    /// By key in lower case, with tables and numbers of upstreams.
+    /// By key in lower case, with tables and upstream numbers.
     values: BTreeMap<String, (usize, FileValue)>,
     /// Numbers of the upstreams.
     upstreams: BTreeSet<usize>,
@@ -182,7 +183,7 @@ struct FileEntries<'a> {
 }
 
 impl FileEntries<'_> {
-    /// Takes the keys of a table whose own key is `prefix`, with its dot.
+    /// Reads the keys of the table with the key `prefix`, including its dot.
     fn collect(&mut self, table: &DeTable, prefix: &str, depth: usize) {
         for (written, value) in table.iter() {
             let line = (self.line_of)(written.span().start);
@@ -209,12 +210,12 @@ impl FileEntries<'_> {
                 DeValue::Table(_) => self.note(
                     key,
                     line,
-                    "Only the first upstream is imported: a translator here has one client.",
+                    "Only the first upstream is imported, because a translator in jd-manager has one client.",
                 ),
                 _ => self.error(
                     key,
                     Some(line),
-                    "An upstream is a table with address and port.",
+                    "An upstream must be a table with an address and a port.",
                 ),
             }
         }
@@ -226,7 +227,7 @@ impl FileEntries<'_> {
             Some((_, KeyUse::Import)) => {
                 if let Some((first, _)) = self.values.get(&key) {
                     let detail = format!(
-                        "This key is already in line {first}. Upper and lower case are the same to the translator."
+                        "This key is already set on line {first}. The translator ignores case."
                     );
                     self.error(key, Some(line), &detail);
                 } else {
@@ -237,7 +238,7 @@ impl FileEntries<'_> {
             None if KEYS_OF_0_1.contains(&key.as_str()) => self.error(
                 key,
                 Some(line),
-                "This is a file of translator 0.1, which had other keys. Versions from 0.2.0 on are supported.",
+                "This configuration file is for translator 0.1, which had other keys. Use a file for 0.2.0 or newer.",
             ),
             None => {
                 let last = key.rsplit('.').next().unwrap_or_default();
@@ -246,7 +247,7 @@ impl FileEntries<'_> {
                     key,
                     line,
                     if belongs {
-                        "Ignored, as the translator does: this key belongs above the first table of the file."
+                        "The translator ignores this key here. Move it above the first line in square brackets."
                     } else {
                         "The translator does not know this key."
                     },
@@ -275,13 +276,13 @@ impl FileEntries<'_> {
         }
     }
 
-    /// The configuration; none if an error was noted, now or before.
+    /// The configuration; none if any error was recorded.
     fn config(&mut self) -> Option<TranslatorConfig> {
         if self.upstreams.is_empty() {
             self.error(
                 "upstreams".into(),
                 None,
-                "The file has no upstream. Add a table [[upstreams]] with the client's address.",
+                "The file has no upstream. Add an [[upstreams]] table with the client's address.",
             );
         }
         let upstream = |name: &str| format!("{OF_FIRST_UPSTREAM}{name}");
@@ -302,7 +303,7 @@ impl FileEntries<'_> {
             let ip = text.parse::<IpAddr>().ok();
             if ip.is_none() {
                 let detail = format!(
-                    "`{}` is not an IP address. A host name is not possible here. Enter 0.0.0.0 for all interfaces.",
+                    "`{}` is not an IP address, and host names are not allowed here. Enter 0.0.0.0 for all interfaces.",
                     short(&text)
                 );
                 self.error("downstream_address".into(), self.line("downstream_address"), &detail);
@@ -369,14 +370,14 @@ impl FileEntries<'_> {
     }
 
     fn wrong_kind(&mut self, key: &str, expected: &str) {
-        let detail = format!("The value is not {expected}. Correct it.");
+        let detail = format!("The value must be {expected}.");
         self.error(key.into(), self.line(key), &detail);
     }
 
     fn text(&mut self, key: &str) -> Option<String> {
         let text = self.required(key)?.text();
         if text.is_none() {
-            self.wrong_kind(key, "a text");
+            self.wrong_kind(key, "text");
         }
         text
     }
@@ -450,7 +451,7 @@ impl FileEntries<'_> {
     }
 
     fn texts(&mut self, key: &str) -> Vec<String> {
-        self.list(key, "texts", FileValue::text)
+        self.list(key, "text values", FileValue::text)
     }
 }
 
@@ -479,7 +480,7 @@ fn file_value(value: &DeValue, depth: usize) -> FileValue {
     }
 }
 
-/// Conversions of the crate `config` 0.14, with which translators read their file.
+/// The conversions of the crate `config` 0.14, which translators use to read their file.
 impl FileValue {
     fn text(&self) -> Option<String> {
         match self {

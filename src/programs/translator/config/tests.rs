@@ -241,7 +241,11 @@ fn keys_that_are_not_imported_are_named() {
     );
     assert!(named("upstreams[1]").detail.contains("first upstream"));
     let misplaced = named("miner_telemetry.x.monitoring_address");
-    assert!(misplaced.detail.contains("above the first table"));
+    assert!(
+        misplaced
+            .detail
+            .contains("above the first line in square brackets")
+    );
     let many: String = (0..1000).map(|n| format!("k{n} = 1\n")).collect();
     assert_eq!(read(&(many + &text)).unwrap().notes.len(), 100);
 }

@@ -1,6 +1,6 @@
-//! The causes of an exit: what the translator writes when it fails, what that means, and what to
-//! do. Texts are from runs of translator_sv2 0.6.0 (`tests/data/translator`) and from the sources
-//! of 0.2.0 to 0.6.0 (`tests/data/messages.tsv` lists all of them). More exact rules come first.
+//! The causes of an exit: the translator's log messages, their meaning and the fix. The messages
+//! are from runs of translator_sv2 0.6.0 (`tests/data/translator`) and from the sources of 0.2.0 to
+//! 0.6.0 (`tests/data/messages.tsv` lists all of them). More exact rules come first.
 
 mod config;
 mod machine;

@@ -1,27 +1,29 @@
-//! What one line of the translator's log says: a [`TranslatorFact`], found by one table of rules.
+//! The meaning of one line of the translator's log: a [`TranslatorFact`], found with a table of
+//! rules.
 //!
-//! Every line is looked up, so nothing is allocated before a rule fits. Must not know: earlier
-//! lines.
+//! Every line is looked up, so nothing is allocated before a rule matches. This module must not
+//! depend on earlier lines.
 
 mod table;
 
 use crate::programs::jd_client::diagnosis::facts::FactRule;
 use table::FACTS;
 
-/// Only so many bytes of a message are looked at. Everything of use is within its first hundreds.
+/// Number of bytes of a message that are searched. The relevant part is within the first few
+/// hundred.
 const PREFIX: usize = 4096;
 
 /// The crates whose lines count. Libraries below them may use the same words.
 const CRATES: &[&[u8]] = &[b"translator_sv2", b"stratum_apps"];
 
-/// What a line says.
+/// The meaning of a log line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(test, derive(strum::IntoStaticStr, strum::VariantNames))]
 #[cfg_attr(test, strum(serialize_all = "kebab-case"))]
 pub(super) enum TranslatorFact {
     /// The translator starts.
     Starts,
-    /// It tries the next of its upstreams.
+    /// The translator tries the next upstream.
     UpstreamTry {
         /// Its place in the list, from 1.
         number: u64,
@@ -30,21 +32,21 @@ pub(super) enum TranslatorFact {
         /// `host:port`.
         address: String,
     },
-    /// One of three tries with that upstream begins.
+    /// One of three attempts with this upstream starts.
     UpstreamAttempt {
         /// From 1.
         number: u64,
     },
     /// The upstream accepted the protocol.
     UpstreamUp,
-    /// A try failed, or the upstream refuses the translator.
+    /// An attempt failed, or the upstream rejects the translator.
     UpstreamRefusal {
         /// Why.
         words: String,
     },
-    /// The connection with the upstream ended, or the translator ends it.
+    /// The connection to the upstream was lost, or the translator closes it.
     UpstreamLoss {
-        /// Why, if the line says it.
+        /// The reason, if the line contains it.
         words: Option<String>,
     },
     /// Stratum V1 miners can connect.
@@ -52,28 +54,28 @@ pub(super) enum TranslatorFact {
         /// `ip:port`.
         address: String,
     },
-    /// The translator will exit. Lines before this one say why.
+    /// The translator will exit. Earlier lines have the reason.
     Failure,
     /// A miner connected.
     MinerConnected {
         /// The translator's number for it.
         miner: u64,
     },
-    /// The translator asks for the miner's channel.
+    /// The translator requests the miner's channel.
     ChannelRequest {
         /// The translator's number for the miner.
         miner: u64,
     },
     /// The upstream opened a channel.
     ChannelGrant,
-    /// The miner has a channel, and the translator answers its requests from now on.
+    /// The miner has a channel, and the translator responds to its requests from now on.
     ChannelOpen {
         /// The translator's number for the miner.
         miner: u64,
     },
-    /// No channel for a miner.
+    /// A miner did not get a channel.
     ChannelRefusal {
-        /// The code of the refusal.
+        /// The rejection code.
         code: String,
     },
     /// The miner disconnected, or the translator disconnected it.
@@ -81,11 +83,11 @@ pub(super) enum TranslatorFact {
         /// The translator's number for it.
         miner: u64,
     },
-    /// The translator disconnects a miner that cannot be given another extranonce.
+    /// The translator disconnects a miner that does not support a change of its extranonce.
     MinerCutOff,
     /// A miner submitted a share.
     ShareSubmission,
-    /// The translator refused a miner's share.
+    /// The translator rejected a miner's share.
     MinerShareRejection,
     /// The translator forwarded a share to the upstream.
     ShareForward,
@@ -101,12 +103,12 @@ pub(super) enum TranslatorFact {
     },
     /// The translator dropped a share that it had accepted from a miner.
     ShareDrop,
-    /// A task panicked. Its text is in the next line.
+    /// A task panicked. The message is on the next line.
     Panic {
         /// File and line.
         place: String,
     },
-    /// Somebody asked it to stop (SIGINT).
+    /// The translator was asked to stop (SIGINT).
     StopRequest,
     /// The translator has stopped.
     Stopped,

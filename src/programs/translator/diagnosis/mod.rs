@@ -1,10 +1,10 @@
-//! What the translator's log says: why it exited ([`cause`]), and how a running translator is doing
-//! ([`TranslatorStatus`]).
+//! Diagnosis from the translator's log: why it exited ([`cause`]), and the status of a running
+//! translator ([`TranslatorStatus`]).
 //!
-//! Pure: lines in, values out. It knows the texts of `translator_sv2` and nothing of instances,
-//! files or the database. A line of the log has the same format as the client's. Exit codes say
-//! little: up to 0.5.0 the translator exits with 0 when it loses the client, and every version does
-//! when its monitoring port is in use.
+//! Pure: lines in, values out. It contains the log messages of `translator_sv2` and does not depend
+//! on instances, files or the database. Log lines have the same format as the client's. Exit codes
+//! are of little use: up to 0.5.0, the translator exits with 0 when it loses the client, and every
+//! version does so when its monitoring port is in use.
 
 mod causes;
 mod facts;
@@ -22,13 +22,13 @@ use causes::rules;
 
 pub use status::{Sv1MinerStage, TranslatorShares, TranslatorState, TranslatorStatus};
 
-/// The text of the line that means "miners can connect", in all versions.
+/// The text of the line that means that miners can connect, in all versions.
 pub const READY: &str = "Translator Proxy: listening on ";
 
-/// The cause, from the translator's last warnings and errors, oldest first, and how it ended;
-/// `None` if they do not tell.
+/// The cause of an exit, from the translator's last warnings and errors, oldest first, and its exit
+/// status; `None` if it is unknown.
 pub fn cause(lines: &[String], ended_at: Timestamp, end: Option<ClientEnd>) -> Option<EndCause> {
-    // Somebody ended it, whatever it wrote before.
+    // Another program or user stopped it; earlier messages do not matter.
     if let Some(by_signal @ ClientEnd::Signal(1 | 2 | 9 | 15)) = end {
         return by_end(by_signal);
     }
@@ -41,7 +41,7 @@ pub fn cause(lines: &[String], ended_at: Timestamp, end: Option<ClientEnd>) -> O
     .or_else(|| by_end(end?))
 }
 
-/// What one line says about the end of the translator that wrote it.
+/// The cause of an exit in one log line.
 fn cause_of_line(line: &str, is_crash: bool) -> Option<(EndCause, CauseWeight)> {
     // Only the translator's own lines have its words; a cut panic or a configuration error has no
     // header at all.
@@ -57,8 +57,8 @@ fn cause_of_line(line: &str, is_crash: bool) -> Option<(EndCause, CauseWeight)> 
     Some((clock_cause(line, &cause).unwrap_or(cause), weight))
 }
 
-/// The cause of a rejected certificate if it was the clock and not the key. The certificate of a
-/// client on the same machine is always in time.
+/// The cause of a rejected certificate if the clock was wrong and not the key. The certificate of a
+/// client on the same machine is always valid at the current time.
 fn clock_cause(line: &str, cause: &EndCause) -> Option<EndCause> {
     if cause.code != "client-key" {
         return None;
@@ -79,28 +79,28 @@ fn clock_cause(line: &str, cause: &EndCause) -> Option<EndCause> {
     });
     text.code.ends_with("-clock").then(|| EndCause {
         code: "client-clock".into(),
-        what: "the clocks of the translator's and the client's machine differ".into(),
+        what: "the clocks of the translator's and the client's machines differ".into(),
         advice: "Synchronize both clocks. They may differ by at most 10 seconds.".into(),
     })
 }
 
-/// What the end alone tells.
+/// The cause that the exit status alone indicates.
 fn by_end(end: ClientEnd) -> Option<EndCause> {
     let (code, what, advice) = match end {
         ClientEnd::Signal(9) => (
             "killed",
             "the translator was killed (SIGKILL)",
-            "If nobody did this, the machine may have run out of memory. The system's log (dmesg) says so then.",
+            "If you did not kill it, the machine may have run out of memory. Check the system log (dmesg).",
         ),
         ClientEnd::Signal(2 | 15 | 1) => (
             "ended-from-outside",
-            "another program or user ended the translator",
-            "Stop it in jd-manager instead, so that it stays stopped.",
+            "another program or user stopped the translator",
+            "To stop it permanently, stop it in jd-manager.",
         ),
         ClientEnd::Signal(4 | 6 | 7 | 8 | 11) | ClientEnd::Code(101) => (
             "crashed",
             "the translator crashed",
-            "This is a fault of the translator. Its log has the details. Another version may not have it.",
+            "This is a bug in the translator; its log has the details for the developers. Another version may not have this bug.",
         ),
         ClientEnd::Signal(_) | ClientEnd::Code(_) => return None,
     };

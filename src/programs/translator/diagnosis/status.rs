@@ -1,8 +1,8 @@
-//! How a running translator is doing, from its log line by line: its client, its miners, and their
+//! The status of a running translator, from its log line by line: its client, its miners and their
 //! shares.
 //!
 //! Pure: a line in, a changed [`TranslatorStatus`] out. The status can be stored after any line and
-//! continued later. Must not know: files, instances, the present time.
+//! continued later. This module must not depend on files, instances or the current time.
 
 use std::collections::BTreeMap;
 
@@ -18,50 +18,51 @@ use crate::programs::jd_client::diagnosis::facts::details::{place_of_panic, word
 use crate::programs::jd_client::diagnosis::{ClientMessage, EndCause, OTHER};
 use crate::programs::log_line::LineParts;
 
-/// So many miners are kept apart. Anybody who reaches the port can connect, so there is a limit;
-/// further miners are only counted.
+/// Maximum number of miners that are tracked individually. Anyone who can reach the port can
+/// connect, so there is a limit; further miners are only counted.
 const MOST_MINERS: usize = 4_096;
 
-/// So many reasons of rejected shares are counted apart; the rest is counted as [`OTHER`].
+/// Maximum number of rejection reasons that are counted separately; the rest is counted as
+/// [`OTHER`].
 const MOST_REASONS: usize = 16;
 
-/// So many bytes of a line are searched for a cause. A line may be a megabyte.
+/// Number of bytes of a line that are searched for a cause. A line can be a megabyte long.
 const LOOKED_AT: usize = 4_096;
 
-/// How far a translator is.
+/// The state of a translator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TranslatorState {
-    /// The log says nothing about it yet.
+    /// The log does not show the state yet.
     #[default]
     Unknown,
-    /// It starts.
+    /// The translator is starting.
     Starting,
-    /// It connects to its client. Miners cannot connect yet.
+    /// The translator is connecting to its client. Miners cannot connect yet.
     WaitingForClient,
     /// Miners can connect.
     Serving,
-    /// The connection to its client ended. Its miners are disconnected, and it exits unless it has
-    /// another upstream.
+    /// The translator lost the connection to its client. It disconnects its miners and exits unless
+    /// it has another upstream.
     ClientLost,
-    /// It cannot work and exits; [`TranslatorStatus::failure`] says why.
+    /// The translator failed and is exiting; [`TranslatorStatus::failure`] has the reason.
     Failed,
-    /// It was asked to stop.
+    /// The translator is stopping on request.
     Stopping,
-    /// It has stopped after it was asked to.
+    /// The translator stopped on request.
     Stopped,
 }
 
-/// How far a Stratum V1 miner is.
+/// The state of a Stratum V1 miner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sv1MinerStage {
-    /// It is connected and has sent nothing.
+    /// The miner is connected but has not sent anything.
     #[default]
     Connected,
-    /// The translator has asked the client for a channel.
+    /// The translator has requested a channel from the client.
     Requesting,
-    /// It has a channel and can mine.
+    /// The miner has a channel and can mine.
     Open,
 }
 
@@ -69,19 +70,19 @@ pub enum Sv1MinerStage {
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TranslatorShares {
-    /// Shares that miners submitted for a known job. 0.6.0 does not write a line for others.
+    /// Shares that miners submitted for a known job. 0.6.0 does not log other shares.
     pub submitted: u64,
-    /// Shares of miners that the translator itself refused. 0.6.0 does not write a line for these.
+    /// Shares that the translator itself rejected. 0.6.0 does not log these.
     pub refused: u64,
     /// Shares sent to the client.
     pub forwarded: u64,
-    /// Shares that the translator accepted from miners and dropped.
+    /// Shares that the translator accepted from miners but then dropped.
     pub dropped: u64,
     /// Shares that the client accepted.
     pub accepted: u64,
     /// Shares that the client rejected.
     pub rejected: u64,
-    /// The rejected shares by the client's reason; at most 16 besides `other`.
+    /// The rejected shares by the client's reason; at most 16 reasons and `other`.
     pub by_reason: BTreeMap<String, u64>,
     /// When a miner last submitted a share.
     pub submitted_at: Option<Timestamp>,
@@ -89,39 +90,39 @@ pub struct TranslatorShares {
     pub accepted_at: Option<Timestamp>,
 }
 
-/// What a translator's log says about its present run.
+/// The status of a translator's current run, from its log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TranslatorStatus {
-    /// When the present run began.
+    /// When the current run started.
     pub began: Option<Timestamp>,
-    /// The time of the last line that had one.
+    /// The time of the last line that has a time.
     pub heard: Option<Timestamp>,
-    /// How far it is.
+    /// The state.
     pub state: TranslatorState,
-    /// Since when it has been in this state; `None` if the line that says so has no time.
+    /// When this state started; `None` if the log line has no time.
     pub since: Option<Timestamp>,
-    /// Whether the client accepted the connection and has not ended it.
+    /// Whether the translator is connected to the client.
     pub is_connected: bool,
-    /// `host:port` of the client that it uses or tries.
+    /// `host:port` of the client that the translator uses or is trying.
     pub client: Option<String>,
-    /// The client's place in the list of upstreams, from 1.
+    /// The client's position in the list of upstreams, from 1.
     pub client_number: u64,
-    /// How many upstreams it has.
+    /// The number of upstreams.
     pub clients: u64,
-    /// Why the last try to connect failed; `None` once one succeeded.
+    /// Why the last connection attempt failed; `None` after a successful attempt.
     pub client_refusal: Option<ClientMessage>,
-    /// Where Stratum V1 miners can connect, `ip:port`.
+    /// The address for Stratum V1 miners, `ip:port`.
     pub listening: Option<String>,
-    /// Why it failed or lost its client. Kept until miners can connect again.
+    /// Why the translator failed or lost its client. Kept until miners can connect again.
     pub failure: Option<EndCause>,
-    /// Connected miners by the translator's numbers, which start anew in each run; at most 4,096.
+    /// Connected miners by the translator's numbers, which restart in each run; at most 4,096.
     pub miners: BTreeMap<u64, Sv1MinerStage>,
     /// Connected miners that are not in the list because it is full.
     pub more_miners: u64,
-    /// Miners that got no channel, and why last.
+    /// Number of miners that did not get a channel.
     pub refused_channels: u64,
-    /// The last refusal of a channel.
+    /// The last rejection of a channel.
     pub channel_refusal: Option<ClientMessage>,
     /// Channels that the client opened in this run.
     pub opened_channels: u64,
@@ -129,15 +130,15 @@ pub struct TranslatorStatus {
     pub cut_off_miners: u64,
     /// Shares of all miners.
     pub shares: TranslatorShares,
-    /// The last panic of a task, by place and words.
+    /// The last panic of a task: its place and message.
     pub panicked: Option<ClientMessage>,
-    /// When it stopped or was about to exit.
+    /// When the translator stopped or started to exit.
     pub ended: Option<Timestamp>,
 }
 
 impl TranslatorStatus {
-    /// Takes one line without its line break. Returns whether anything but times and counters
-    /// changed.
+    /// Processes one line without its line break. Returns whether anything other than times and
+    /// counters changed.
     pub fn apply_line(&mut self, line: &[u8]) -> bool {
         let Some(parts) = LineParts::read(line) else {
             return self.apply_bare_line(line);
@@ -148,7 +149,7 @@ impl TranslatorStatus {
             return is_new;
         }
         let fact = facts::recognise(parts.target, parts.message);
-        // A start forgets what was before, so it comes first.
+        // A start resets the previous state, so it comes first.
         let is_changed = match fact {
             Some(fact) => self.take(fact, parts.at),
             None => false,
@@ -159,12 +160,12 @@ impl TranslatorStatus {
         is_new | is_changed | is_explained
     }
 
-    /// How many miners are connected.
+    /// The number of connected miners.
     pub fn connected_miners(&self) -> u64 {
         self.more_miners.saturating_add(self.miners.len() as u64)
     }
 
-    /// How many connected miners have no channel. They cannot mine.
+    /// The number of connected miners without a channel. They cannot mine.
     pub fn miners_without_channel(&self) -> u64 {
         let waiting = |stage: &&Sv1MinerStage| **stage != Sv1MinerStage::Open;
         self.miners.values().filter(waiting).count() as u64
@@ -190,7 +191,8 @@ impl TranslatorStatus {
                 self.is_connected = false;
                 self.enter(TranslatorState::WaitingForClient, at)
             }
-            // Said before each of three tries; the state is known from the line before the first.
+            // Logged before each of three attempts; the line before the first one has already set
+            // the state.
             TranslatorFact::UpstreamAttempt { number: _ } => {
                 self.enter(TranslatorState::WaitingForClient, at)
             }
@@ -275,7 +277,7 @@ impl TranslatorStatus {
         }
     }
 
-    /// Changes the state; returns whether it was another one.
+    /// Changes the state; returns whether it was different.
     fn enter(&mut self, state: TranslatorState, at: Timestamp) -> bool {
         let is_new = self.state != state;
         if is_new {
@@ -285,7 +287,7 @@ impl TranslatorStatus {
     }
 
     fn lose_client(&mut self, words: Option<String>, at: Timestamp) -> bool {
-        // Two lines say it; the first one has the reason.
+        // Two lines report this; the first one has the reason.
         let is_new_reason = match words {
             Some(words) => say(&mut self.client_refusal, at, words),
             None => false,
@@ -295,7 +297,7 @@ impl TranslatorStatus {
         is_new_reason | was_connected | self.enter(TranslatorState::ClientLost, at)
     }
 
-    /// It exits. One that lost its client and has no other stays in that state.
+    /// The translator is exiting. A translator that lost its only client stays in that state.
     fn fail(&mut self, at: Timestamp) -> bool {
         self.ended.get_or_insert(at);
         self.listening = None;
@@ -314,14 +316,15 @@ impl TranslatorStatus {
                 is_new
             }
             TranslatorState::Stopping => self.enter(TranslatorState::Stopped, at),
-            // Nobody asked it to. 0.6.0 says no more if its address for miners is not an IP address.
+            // The exit was not requested. 0.6.0 logs nothing else if its address for miners is not
+            // an IP address.
             _ => self.enter(TranslatorState::Failed, at),
         }
     }
 
     fn advance(&mut self, miner: u64, stage: Sv1MinerStage) -> bool {
         match self.miners.get_mut(&miner) {
-            // A request is not answered twice: an open channel stays open.
+            // A channel that is already open stays open.
             Some(known) if *known != stage && *known != Sv1MinerStage::Open => {
                 *known = stage;
                 true
@@ -330,8 +333,7 @@ impl TranslatorStatus {
         }
     }
 
-    /// Keeps the cause that a line gives. One that only says that something failed does not replace
-    /// what is known.
+    /// Stores the cause found in a line. A cause without details does not replace a more exact one.
     fn explain(&mut self, line: &str) -> bool {
         let Some((cause, weight)) = cause_of_line(line, false) else {
             return false;
@@ -345,7 +347,7 @@ impl TranslatorStatus {
         is_new
     }
 
-    /// A line without time and level: an error in the configuration, or what a panic said.
+    /// A line without time and level: a configuration error or the message of a panic.
     fn apply_bare_line(&mut self, line: &[u8]) -> bool {
         if self.awaits_words() {
             if line.first().is_none_or(u8::is_ascii_whitespace) {
@@ -411,7 +413,7 @@ impl TranslatorShares {
     }
 }
 
-/// Keeps a message; returns whether its words are new.
+/// Stores a message; returns whether its text is new.
 fn say(kept: &mut Option<ClientMessage>, at: Timestamp, words: String) -> bool {
     let is_new = kept.as_ref().is_none_or(|said| said.words != words);
     *kept = Some(ClientMessage { at, words });

@@ -3,16 +3,15 @@
 use super::{CauseRule, CauseWeight, RULE};
 
 const MINERS: &str = "Failed to bind downstream server at ";
-const INTERNAL: &str = "This is a bug in the client; its log has the details for the developers. jd-manager restarts the client. Another version may \
-                        not have this bug.";
+const INTERNAL: &str = "This is a bug in the client; its log has the details for the developers. jd-manager will restart the client. Another version may not have this bug.";
 
 pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "port-in-use",
         marks: &[MINERS, "AddrInUse"],
         detail: Some((MINERS, &[' '])),
-        what: "miner address {} is already in use by another program",
-        advice: "Stop the other program, or choose another port in the configuration. At the next start, jd-manager shows which program uses the port.",
+        what: "address for miners {} is already in use by another program",
+        advice: "Stop the other program, or choose another port in the configuration. At the next start, jd-manager will show which program uses the port.",
         example: "ERROR jd_client_sv2::channel_manager: Failed to bind downstream server at 127.0.0.1:25265 error=Os { code: 98, kind: \
                   AddrInUse, message: \"Address already in use\" }",
         ..RULE
@@ -21,8 +20,8 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "address-not-usable",
         marks: &[MINERS],
         detail: Some((MINERS, &[' '])),
-        what: "miner address {} cannot be used",
-        advice: "Choose an address of this machine (or 0.0.0.0 for all its addresses) and a port above 1023.",
+        what: "address for miners {} cannot be used",
+        advice: "Choose an address on this machine (or 0.0.0.0 for all its addresses) and a port above 1023.",
         example: "ERROR jd_client_sv2::channel_manager: Failed to bind downstream server at 10.9.9.9:34265 error=Os { code: 99, kind: \
                   AddrNotAvailable, message: \"Cannot assign requested address\" }",
         ..RULE
@@ -34,7 +33,7 @@ pub(super) const RULES: &[CauseRule] = &[
             "AddrInUse",
         ],
         what: "monitoring address is already in use by another program",
-        advice: "Stop the other program, or choose another monitoring port in the configuration. At the next start, jd-manager shows which program uses the port.",
+        advice: "Stop the other program, or choose another monitoring port in the configuration. At the next start, jd-manager will show which program uses the port.",
         example: "ERROR jd_client_sv2::jdc_runtime: Monitoring server error: Os { code: 98, kind: AddrInUse, message: \"Address already in use\" }",
         ..RULE
     },
@@ -44,7 +43,7 @@ pub(super) const RULES: &[CauseRule] = &[
             "Monitoring server error|Failed to initialize monitoring|Failed to reinitialize monitoring",
         ],
         what: "monitoring address cannot be used",
-        advice: "Choose a monitoring address of this machine, preferably 127.0.0.1, and a port above 1023.",
+        advice: "Choose a monitoring address on this machine, preferably 127.0.0.1, and a port above 1023.",
         example: "ERROR jd_client_sv2::jdc_runtime: Monitoring server error: Os { code: 13, kind: PermissionDenied, message: \"Permission denied\" }",
         ..RULE
     },
@@ -60,8 +59,8 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "open-files-limit",
         marks: &["Too many open files"],
-        what: "the client reached its limit of open files",
-        advice: "Each miner needs one open file. Raise the limit of open files in the instance settings.",
+        what: "the client reached its open-file limit",
+        advice: "Each miner needs one open file. Raise the open-file limit in the instance settings.",
         may_crash: true,
         example: "ERROR jd_client_sv2::channel_manager: accept error=Os { code: 24, kind: Uncategorized, message: \"Too many open files\" }",
         ..RULE
@@ -70,7 +69,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "log-file",
         marks: &["Failed to open log file: "],
         what: "the client could not open the log file in its configuration",
-        advice: "Remove log_file from the configuration, because jd-manager stores the output anyway. Or choose a file in a directory that the client may write to.",
+        advice: "Remove log_file from the configuration, because jd-manager stores the output anyway. Or choose a file in a directory that the client is allowed to write to.",
         may_crash: true,
         example: "Failed to open log file: Os { code: 2, kind: NotFound, message: \"No such file or directory\" }",
         ..RULE
@@ -79,7 +78,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "miners-exhausted",
         marks: &["shutdown", "MaxValueReached|CapacityExhausted"],
         what: "the client ran out of channel numbers and exited when another miner connected",
-        advice: "Update to client 0.6.0 or newer, which rejects that miner and keeps running. Until then, jd-manager restarts the client.",
+        advice: "Update to client 0.6.0 or newer, which rejects that miner and keeps running. Until then, jd-manager will restart the client.",
         example: "WARN jd_client_sv2::channel_manager: ChannelManager::handle_downstream_message requested shutdown \
                   error_kind=ChannelSv2(ExtranonceError(CapacityExhausted))",
         ..RULE
@@ -88,7 +87,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "no-runtime",
         marks: &["Failed to create Tokio runtime|FailedToCreateBitcoinCoreTokioRuntime"],
         what: "the client could not start its threads",
-        advice: "Raise the memory and process limits of the user that runs jd-manager, or add memory to the machine.",
+        advice: "Raise the memory and process limits for the user that runs jd-manager, or add memory to the machine.",
         example: "ERROR jd_client_sv2::template_receiver::bitcoin_core: Failed to create Tokio runtime: Os { code: 11, kind: WouldBlock, message: \
                   \"Resource temporarily unavailable\" }",
         ..RULE

@@ -21,7 +21,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "signature-too-long",
         marks: &["ScriptSigSizeTooLarge"],
         what: "the coinbase tag is too long",
-        advice: "Shorten the coinbase tag (jdc_signature) in the configuration. Up to 52 bytes are safe with every pool, up to 64 bytes when mining solo.",
+        advice: "Shorten the coinbase tag (jdc_signature) in the configuration. Up to 52 bytes work with every pool, up to 64 bytes in solo mining.",
         may_crash: true,
         example: "ERROR jd_client_sv2::channel_manager: Failed to create group channel error=ScriptSigSizeTooLarge",
         ..RULE
@@ -57,7 +57,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "config-address",
         marks: &[CONFIG, "invalid socket address syntax"],
         what: "an address in the configuration is not an IP address with a port",
-        advice: "The miner address and the monitoring address must be an IP address with a port, not a host name. Example: 0.0.0.0:34265.",
+        advice: "The address for miners and the monitoring address must each be an IP address with a port, not a host name. Example: 0.0.0.0:34265.",
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `invalid socket address syntax`",
         ..RULE
     },
@@ -72,8 +72,8 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "config-key",
         marks: &[CONFIG, "Base58 code error"],
-        what: "a key in the configuration has a typing error",
-        advice: "Copy the keys again from their source, complete and without spaces. The client does not report which key is wrong.",
+        what: "a key in the configuration contains a typo",
+        advice: "Copy each key again from its source, complete and without spaces. The client does not report which key is wrong.",
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `Base58 code error: provided string contained invalid \
                   character '0' at byte 0`",
         ..RULE
@@ -82,7 +82,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "config-key",
         marks: &[CONFIG, "Unknown public key version"],
         what: "a public key in the configuration is not a Stratum V2 key",
-        advice: "A Stratum V2 public key has 51 characters and begins with 9. Copy the key again from its source.",
+        advice: "A Stratum V2 public key is 51 characters long and starts with 9. Copy the key again from its source.",
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `Unknown public key version. version found: 12`",
         ..RULE
     },
@@ -90,7 +90,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "config-key",
         marks: &[CONFIG, "Bad key length"],
         what: "a key in the configuration is too short or too long",
-        advice: "Copy the complete keys again from their source. The client does not report which key is wrong.",
+        advice: "Copy each complete key again from its source. The client does not report which key is wrong.",
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `Bad key length`",
         ..RULE
     },

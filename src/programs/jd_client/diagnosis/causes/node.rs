@@ -39,7 +39,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "node-refused",
         marks: &[NODE, "CannotConnectToUnixSocket", "Connection refused"],
         detail: Some(SOCKET),
-        what: "no program listens at Bitcoin Core's socket {}",
+        what: "no program is listening on Bitcoin Core's socket {}",
         advice: "Bitcoin Core is stopped or still starting. Start it with -ipcbind=unix (bitcoin node).",
         example: "ERROR jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: BitcoinCoreSv2Error { version: V31X, \
                   protocol: TDP, details: \"CannotConnectToUnixSocket(\\\"/b/node.sock\\\", \\\"Connection refused (os error 111)\\\")\" }",
@@ -86,8 +86,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "node-chain-short",
         marks: &["bad-cb-length"],
         what: "Bitcoin Core's chain is too short for a block template",
-        advice: "A template needs a chain of at least 16 blocks. On regtest, mine 16 blocks (generatetoaddress). On other networks, wait until Bitcoin \
-                 Core has synchronized.",
+        advice: "A template needs a chain of at least 16 blocks. On regtest, mine 16 blocks (generatetoaddress). On other networks, wait until Bitcoin Core has synced.",
         example: "ERROR bitcoin_core_sv2::unix_capnp::v31x::template_distribution_protocol: Failed to send template IPC client request: Failed: \
                   remote exception: std::exception: TestBlockValidity failed: bad-cb-length, Transaction check failed (tx hash 80)",
         ..RULE
@@ -101,7 +100,7 @@ pub(super) const RULES: &[CauseRule] = &[
             "Disconnected|null capability|NullCapability",
         ],
         what: "Bitcoin Core was stopped, was restarted or crashed",
-        advice: "jd-manager restarts the client, which cannot mine without Bitcoin Core. If you did not stop Bitcoin Core, check its debug.log.",
+        advice: "jd-manager will restart the client, which cannot mine without Bitcoin Core. If you did not stop Bitcoin Core, check its debug.log.",
         example: "ERROR bitcoin_core_sv2::unix_capnp::v31x::template_distribution_protocol::monitors: Failed to get response: Disconnected: Peer \
                   disconnected.",
         ..RULE
@@ -139,7 +138,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "node-syncing",
         marks: &["Waiting for initial template and prevhash"],
         what: "the client was still waiting for its first block template when it exited",
-        advice: "Bitcoin Core sends no templates while it synchronizes. Its debug.log shows the progress.",
+        advice: "Bitcoin Core sends no templates while it is syncing. Its debug.log shows the progress.",
         weight: CauseWeight::Circumstance,
         example: "WARN jd_client_sv2::channel_manager: Waiting for initial template and prevhash from Template Provider...",
         ..RULE

@@ -5,8 +5,8 @@ use super::{CauseRule, CauseWeight, RULE};
 const PROVIDER: &str = "Failed to connect to template provider";
 const HANDSHAKE: &str = "Noise handshake failed";
 
-const NAME_ADVICE: &str = "Correct the address of the template provider in the configuration, or check that this machine can resolve names (DNS).";
-const PROVIDER_ADVICE: &str = "Make sure that the template provider is running, that it listens on the address in the configuration, and that no \
+const NAME_ADVICE: &str = "Correct the template provider's address in the configuration, or check that this machine can resolve names (DNS).";
+const PROVIDER_ADVICE: &str = "Make sure that the template provider is running, that it is listening on the address in the configuration, and that no \
                                firewall blocks the connection.";
 const PROVIDER_LOST: &str =
     "Check whether the template provider, or the node behind it, was stopped or restarted.";
@@ -16,7 +16,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "provider-refused",
         marks: &[PROVIDER, "ConnectionRefused"],
         what: "template provider refused the connection",
-        advice: "No program listens on its address. Start the template provider, or correct its address in the configuration.",
+        advice: "No program is listening on its address. Start the template provider, or correct its address in the configuration.",
         example: "2026-11-22T21:28:39.731870Z  WARN jd_client_sv2::template_receiver::sv2_tp: Failed to connect to template provider attempt=1 \
                   MAX_RETRIES=3 error=Os { code: 111, kind: ConnectionRefused, message: \"Connection refused\" }",
         ..RULE
@@ -53,7 +53,7 @@ pub(super) const RULES: &[CauseRule] = &[
         marks: &["sv2_tp", HANDSHAKE, "InvalidCertificate"],
         what: "template provider's certificate was rejected",
         advice: "The public key in the configuration is wrong, or the clocks of the two machines differ by more than 10 seconds. \
-                 Compare the key with the key that the template provider prints at start, and synchronize both clocks.",
+                 Compare the key with the key that the template provider prints at startup, and synchronize both clocks.",
         example: "ERROR jd_client_sv2::template_receiver::sv2_tp: Noise handshake failed attempt=1 error=CodecError(NoiseSv2Error(\
                   InvalidCertificate(SignatureNoiseMessage { version: 0 })))",
         ..RULE
@@ -82,7 +82,7 @@ pub(super) const RULES: &[CauseRule] = &[
             "InvalidKey",
         ],
         what: "template provider's public key in the configuration is not valid",
-        advice: "Copy the public key that the template provider prints at start.",
+        advice: "Copy the public key that the template provider prints at startup.",
         example: "ERROR jd_client_sv2: Failed to bootstrap JDC kind=InvalidKey",
         ..RULE
     },

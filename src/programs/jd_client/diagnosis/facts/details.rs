@@ -116,7 +116,7 @@ const KNOWN: &[(&str, &str, PoolLeaveCode)] = &[
         "the connection was closed",
         PoolLeaveCode::ConnectionLost,
     ),
-    ("Timeout", "no answer in time", PoolLeaveCode::NoAnswer),
+    ("Timeout", "no response in time", PoolLeaveCode::NoAnswer),
     (
         "DeclareMiningJobError",
         "a job was rejected",

@@ -130,7 +130,7 @@ pub(super) const FACTS: &[FactRule] = &[
         "Failed to resolve JDS address ",
         |_| {
             Some(LogFact::PoolRefused {
-                words: "the name of the job declaration server cannot be resolved".into(),
+                words: "the job declaration server's name cannot be resolved".into(),
                 code: PoolLeaveCode::UnknownName,
             })
         },

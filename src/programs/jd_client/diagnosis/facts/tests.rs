@@ -59,7 +59,7 @@ fn expected() -> Vec<LogFact> {
             PoolLeaveCode::UnknownName,
         ),
         refused(
-            "the name of the job declaration server cannot be resolved",
+            "the job declaration server's name cannot be resolved",
             PoolLeaveCode::UnknownName,
         ),
         LogFact::ProviderRefused {
@@ -67,7 +67,7 @@ fn expected() -> Vec<LogFact> {
             certificate: None,
         },
         LogFact::ProviderGivenUp {
-            words: "no answer in time".into(),
+            words: "no response in time".into(),
         },
         LogFact::Solo,
         LogFact::Solo,

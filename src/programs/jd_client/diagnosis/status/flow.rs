@@ -49,7 +49,7 @@ impl LearnedInterval {
     }
 }
 
-/// A block that the template provider reported as the newest of its chain.
+/// A block that the template provider reported as the newest on its network.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct SeenBlock {
     /// The hash, hexadecimal, as in block explorers.
@@ -84,11 +84,11 @@ impl SeenBlocks {
     }
 }
 
-/// The miners' shares since the pool last answered.
+/// The miners' shares since the pool last responded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UnansweredWork {
-    /// When the client accepted the first share after the pool's last answer.
+    /// When the client accepted the first share after the pool's last response.
     pub since: Option<Timestamp>,
     /// The number of shares that the client has accepted from miners since then.
     pub shares: u64,

@@ -137,7 +137,7 @@ pub struct ShareCounts {
     pub rejected: u64,
     /// Rejected shares by reason, in the pool's words; at most 16 reasons and [`OTHER`].
     pub by_reason: BTreeMap<String, u64>,
-    /// The largest number of shares that the pool accepted with one answer.
+    /// The largest number of shares that the pool accepted in one response.
     pub largest_batch: u64,
     /// The number of shares that the pool rejected as stale since the last template.
     pub stale_since_template: u64,

@@ -4,14 +4,14 @@ use crate::programs::jd_client::diagnosis::causes::{CauseRule, RULE};
 
 /// Every line about a file that cannot be used begins so, in all versions (`main.rs`).
 const CONFIG: &str = "Translator proxy config error";
-const FIX: &str = "Correct the translator's settings and start it again. jd-manager writes the file at every start.";
+const FIX: &str = "Correct the translator's settings, then start it again. jd-manager writes the file at every start.";
 
 pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "config-field-missing",
         marks: &[CONFIG, "missing field `"],
         detail: Some(("missing field `", &['`'])),
-        what: "the translator's configuration lacks {}",
+        what: "the translator's configuration has no {}",
         advice: FIX,
         example: "Translator proxy config error: Bad `config` TOML deserialize: `missing field `upstreams``",
         ..RULE
@@ -20,7 +20,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "config-wrong-type",
         marks: &[CONFIG, "invalid type: ", " for key `"],
         detail: Some((" for key `", &['`'])),
-        what: "the value of {} in the translator's configuration is not allowed",
+        what: "the translator's configuration has an invalid value for {}",
         advice: FIX,
         example: "Translator proxy config error: Bad `config` TOML deserialize: `invalid type: string \"abc\", expected an integer for key \
                   `downstream_port``",
@@ -29,8 +29,8 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "config-address",
         marks: &[CONFIG, "invalid socket address syntax"],
-        what: "the monitoring address of the translator is not an IP address with a port",
-        advice: "Enter an IP address and a port, such as 127.0.0.1:9092. A host name is not possible.",
+        what: "the translator's monitoring address is not an IP address with a port",
+        advice: "Enter an IP address and a port, such as 127.0.0.1:9092. Host names are not allowed.",
         example: "Translator proxy config error: Bad `config` TOML deserialize: `invalid socket address syntax`",
         ..RULE
     },
@@ -39,7 +39,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "config-address",
         marks: &["AddrParseError("],
         what: "the translator's address for miners is not an IP address",
-        advice: "Enter an IP address, or 0.0.0.0 for all interfaces. A host name is not possible.",
+        advice: "Enter an IP address, or 0.0.0.0 for all interfaces. Host names are not allowed.",
         may_crash: true,
         example: "called `Result::unwrap()` on an `Err` value: AddrParseError(Ip)",
         ..RULE
@@ -50,8 +50,8 @@ pub(super) const RULES: &[CauseRule] = &[
             CONFIG,
             "Base58 code error|Unknown public key version|Bad key length|Secp256k1 error",
         ],
-        what: "the client's public key in the translator's configuration is not a key of Stratum V2",
-        advice: "Copy the authority_public_key of the client, whole and without spaces.",
+        what: "the client's public key in the translator's configuration is not a Stratum V2 public key",
+        advice: "Copy the client's authority_public_key, complete and without spaces.",
         example: "Translator proxy config error: Bad `config` TOML deserialize: `Base58 code error: provided string contained invalid character \
                   '0' at byte 0`",
         ..RULE
@@ -61,7 +61,7 @@ pub(super) const RULES: &[CauseRule] = &[
         marks: &[CONFIG, "environment variable not found"],
         detail: Some(("error looking key '", &['\''])),
         what: "the translator's configuration uses the environment variable {}, which is not set",
-        advice: "Enter the value itself. jd-manager starts translators with a clean environment.",
+        advice: "Enter the value itself in the configuration. jd-manager starts translators with a clean environment.",
         example: "Translator proxy config error: Bad `config` TOML deserialize: `error looking key 'NOPE' up: environment variable not found`",
         ..RULE
     },
@@ -84,7 +84,7 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "config",
         marks: &[CONFIG],
-        what: "the translator does not accept its configuration",
+        what: "the translator rejects its configuration",
         advice: FIX,
         example: "Translator proxy config error: something new",
         ..RULE
@@ -96,8 +96,8 @@ pub(super) const RULES: &[CauseRule] = &[
             "called `Result::unwrap()`",
             "NegativeInput|DivisionByZero|NonFiniteInput",
         ],
-        what: "the hashrate or the number of shares per minute in the translator's configuration is not above 0",
-        advice: "Enter numbers above 0 for the hashrate of the weakest miner and for shares per minute.",
+        what: "the translator's configuration has a hashrate or a number of shares per minute that is not above 0",
+        advice: "Enter numbers above 0 for the weakest miner's hashrate and for shares per minute.",
         may_crash: true,
         example: "called `Result::unwrap()` on an `Err` value: NegativeInput",
         ..RULE
@@ -110,8 +110,8 @@ pub(super) const RULES: &[CauseRule] = &[
             "sv1_server/sv1_server.rs:180:|sv1_server/sv1_server.rs:182:|sv1_server/sv1_server.rs:236:|sv1_server/mod.rs:335:|\
              sv1_server/mod.rs:349:|sv1_server/mod.rs:362:|sv1_server/mod.rs:430:|sv1_server/mod.rs:502:",
         ],
-        what: "the hashrate or the number of shares per minute in the translator's configuration is not above 0",
-        advice: "Enter numbers above 0 for the hashrate of the weakest miner and for shares per minute.",
+        what: "the translator's configuration has a hashrate or a number of shares per minute that is not above 0",
+        advice: "Enter numbers above 0 for the weakest miner's hashrate and for shares per minute.",
         may_crash: true,
         example: "thread 'main' (26517) panicked at /cargo/registry/src/translator_sv2-0.6.0/src/lib/sv1/sv1_server/mod.rs:502:10:",
         ..RULE
@@ -129,7 +129,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "payout-mismatch",
         marks: &["PayoutVerificationFailed|failed payout verification: "],
         what: "the client's job does not pay the address in the translator's identity",
-        advice: "Remove verify_payout from the translator's configuration: the client decides the payout.",
+        advice: "Remove verify_payout from the translator's configuration, because the client handles the payout.",
         example: "ERROR translator_sv2::sv2::channel_manager::mining_message_handler: NewExtendedMiningJob failed payout verification: coinbase has \
                   no spendable outputs",
         ..RULE

@@ -37,7 +37,7 @@ pub(super) const RULES: &[CauseRule] = &[
         marks: &[BIND],
         detail: Some((BIND, &[' '])),
         what: "the translator cannot use its address for miners ({})",
-        advice: "Choose an address of this machine, or 0.0.0.0 for all interfaces, and a port above 1023.",
+        advice: "Choose an address on this machine, or 0.0.0.0 for all interfaces, and a port above 1023.",
         example: "ERROR translator_sv2::sv1::sv1_server: Failed to bind to 10.9.9.9:34255: Cannot assign requested address (os error 99)",
         ..RULE
     },
@@ -54,7 +54,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "monitoring-not-usable",
         marks: &[MONITORING],
         what: "the translator cannot use its monitoring address",
-        advice: "Choose an address of this machine, best 127.0.0.1, and a port above 1023.",
+        advice: "Choose an address on this machine, preferably 127.0.0.1, and a port above 1023.",
         example: "ERROR translator_sv2::translator_runtime: Monitoring server error: Os { code: 13, kind: PermissionDenied, message: \"Permission \
                   denied\" }",
         ..RULE
@@ -62,8 +62,8 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "memory-limit",
         marks: &["memory allocation of ", " bytes failed"],
-        what: "the translator needed more memory than its limit",
-        advice: "Raise the memory limit, or give the machine more memory.",
+        what: "the translator exceeded its memory limit",
+        advice: "Raise the memory limit, or add memory to the machine.",
         may_crash: true,
         example: "memory allocation of 1048576 bytes failed",
         ..RULE
@@ -72,8 +72,8 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "open-files-limit",
         marks: &["Too many open files"],
-        what: "the translator reached its limit of open files",
-        advice: "Every miner needs one. Raise the limit of open files.",
+        what: "the translator reached its open-file limit",
+        advice: "Each miner needs one open file. Raise the open-file limit.",
         may_crash: true,
         example: "WARN translator_sv2::sv1::sv1_server: Failed to accept new connection: Os { code: 24, kind: Uncategorized, message: \"Too many open \
                   files\" }",
@@ -84,7 +84,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "log-file",
         marks: &["Failed to open log file: "],
         what: "the translator could not open its log file",
-        advice: "Remove log_file from the configuration: jd-manager keeps the output itself.",
+        advice: "Remove log_file from the configuration: jd-manager stores the output itself.",
         may_crash: true,
         example: "Failed to open log file: Os { code: 2, kind: NotFound, message: \"No such file or directory\" }",
         ..RULE

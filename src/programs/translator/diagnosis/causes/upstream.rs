@@ -8,12 +8,10 @@ const ATTEMPT: &str = "Attempt |Failed to connect to |Failed to resolve upstream
 const KIND: &str = "error_kind=|kind=|due to error: |startup failed: |failed for |Fatal shutdown signal |Upstream connection dropped: ";
 
 const START_CLIENT: &str =
-    "Start the client. jd-manager starts the translator when the client listens.";
+    "Start the client. jd-manager will start the translator when the client is listening.";
 const SAME_RELEASE: &str = "Use a translator and a client of the same release.";
-const EXTRANONCE: &str = "Choose a smaller extranonce size: at most what the client reserves for miners, and 2 bytes less if channels are \
-                          aggregated. 4 always works.";
-const INTERNAL: &str =
-    "This is a fault of the translator. Its log has the details. Another version may not have it.";
+const EXTRANONCE: &str = "Choose a smaller extranonce size: at most the size that the client reserves for miners, or 2 bytes less if all miners share one channel. 4 always works.";
+const INTERNAL: &str = "This is a bug in the translator; its log has the details for the developers. Another version may not have this bug.";
 
 pub(super) const RULES: &[CauseRule] = &[
     // `todo!()` in `sv2/upstream/common_message_handler.rs`, all versions. The process aborts,
@@ -21,8 +19,8 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "client-moved",
         marks: &["panicked at ", "upstream/common_message_handler.rs"],
-        what: "the client sent the translator to another address, which the translator cannot handle",
-        advice: "Connect the translator to the client itself and not to a server that redirects. Then start it again.",
+        what: "the client redirected the translator to another address, which the translator does not support",
+        advice: "Connect the translator directly to the client, not to a server that redirects. Then start it again.",
         may_crash: true,
         example: "thread 'tokio-runtime-worker' (812) panicked at /cargo/registry/src/translator_sv2-0.6.0/src/lib/sv2/upstream/\
                   common_message_handler.rs:63:9:",
@@ -33,8 +31,8 @@ pub(super) const RULES: &[CauseRule] = &[
         marks: &[
             "Failed to resolve upstream address |DnsResolutionFailed|failed to lookup address",
         ],
-        what: "the name of the client's machine cannot be resolved",
-        advice: "Enter the client's IP address, or make sure that this machine can resolve the name.",
+        what: "the client's host name cannot be resolved",
+        advice: "Enter the client's IP address, or make sure that this machine can resolve the host name.",
         example: "ERROR translator_sv2::sv2::upstream: Failed to resolve upstream address jdc.example:34265: DNS resolution failed: failed to lookup \
                   address information: Name or service not known",
         ..RULE
@@ -43,8 +41,8 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "client-key",
         marks: &["InvalidCertificate|Invalid Certificate"],
-        what: "the key in the translator's configuration is not that of the client",
-        advice: "Enter the authority_public_key of the client as the translator's authority_pubkey.",
+        what: "the key in the translator's configuration is not the client's key",
+        advice: "Enter the client's authority_public_key as the translator's authority_pubkey.",
         example: "ERROR translator_sv2::sv2::upstream: Failed Noise handshake with 127.0.0.1:39743: Invalid Certificate: SignatureNoiseMessage { \
                   version: 0, valid_from: 1795942988, not_valid_after: 1795946588, signature: c64c }.",
         ..RULE
@@ -52,15 +50,15 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "client-key",
         marks: &[KIND, "InvalidKey"],
-        what: "the client's public key in the translator's configuration is not usable",
-        advice: "Enter the authority_public_key of the client as the translator's authority_pubkey.",
+        what: "the client's public key in the translator's configuration is not valid",
+        advice: "Enter the client's authority_public_key as the translator's authority_pubkey.",
         example: "WARN translator_sv2::translator_runtime: Attempt 1/3 failed for 127.0.0.1:34265: TproxyError { kind: InvalidKey, action: Fallback }",
         ..RULE
     },
     CauseRule {
         code: "client-refused",
         marks: &[ATTEMPT, "ConnectionRefused|Connection refused"],
-        what: "nothing listens at the client's address",
+        what: "no program is listening on the client's address",
         advice: START_CLIENT,
         example: "WARN translator_sv2::translator_runtime: Attempt 1/3 failed for 127.0.0.1:46387: TproxyError { kind: Io(Os { code: 111, kind: \
                   ConnectionRefused, message: \"Connection refused\" }), action: Fallback }",
@@ -69,8 +67,8 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "client-timeout",
         marks: &[KIND, "HandshakeTimeout|Timeout"],
-        what: "the client did not answer in time",
-        advice: "Check that the address is the client's port for miners, that the client runs, and that no firewall blocks the connection.",
+        what: "the client did not respond in time",
+        advice: "Check that the address is the client's address for miners, that the client is running, and that no firewall blocks the connection.",
         example: "WARN translator_sv2::translator_runtime: Attempt 1/3 failed for 127.0.0.1:34265: TproxyError { kind: \
                   NetworkHelpersError(HandshakeTimeout), action: Fallback }",
         ..RULE
@@ -79,7 +77,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "client-setup-refused",
         marks: &["Received: SetupConnectionError("],
         detail: Some(("error_code: ", &[')', ','])),
-        what: "the client refused the translator ({})",
+        what: "the client rejected the translator ({})",
         advice: SAME_RELEASE,
         example: "ERROR translator_sv2::sv2::upstream::common_message_handler: Received: SetupConnectionError(flags: 0x00000000, error_code: \
                   unsupported-feature-flags)",
@@ -88,7 +86,7 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "client-setup-refused",
         marks: &[KIND, "SetupConnectionError"],
-        what: "the client refused the translator",
+        what: "the client rejected the translator",
         advice: SAME_RELEASE,
         weight: CauseWeight::Summary,
         example: "WARN translator_sv2::translator_runtime: Attempt 1/3 failed for 127.0.0.1:34265: TproxyError { kind: SetupConnectionError, action: \
@@ -99,7 +97,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "extension-unsupported",
         marks: &["RequiredExtensionsNotSupported|Server does not support our required extensions"],
         what: "the client does not support a protocol extension that the translator requires",
-        advice: "Add the extension to supported_extensions of the client, or remove it from the translator's required_extensions.",
+        advice: "Add the extension to the client's supported_extensions, or remove it from the translator's required_extensions.",
         example: "ERROR translator_sv2::sv2::channel_manager::extensions_message_handler: Server does not support our required extensions [2]. \
                   Connection should fail over to another upstream.",
         ..RULE
@@ -108,7 +106,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "extension-required",
         marks: &["ServerRequiresUnsupportedExtensions|Server requires extensions "],
         what: "the client requires a protocol extension that the translator does not use",
-        advice: "Add the extension to the translator's supported_extensions, or remove it from required_extensions of the client.",
+        advice: "Add the extension to the translator's supported_extensions, or remove it from the client's required_extensions.",
         example: "ERROR translator_sv2::sv2::channel_manager::extensions_message_handler: Server requires extensions [2] that we don't support. \
                   Connection should fail over to another upstream.",
         ..RULE
@@ -119,7 +117,7 @@ pub(super) const RULES: &[CauseRule] = &[
             "Received: OpenMiningChannelError(",
             "min-extranonce-size-too-large|unsupported-min-extranonce-size",
         ],
-        what: "the client refused a miner because the translator asks for too many bytes of extranonce",
+        what: "the client rejected a miner because the translator requests too many extranonce bytes",
         advice: EXTRANONCE,
         example: "WARN translator_sv2::sv2::channel_manager::mining_message_handler: Received: OpenMiningChannelError(request_id: 1, error_code: \
                   min-extranonce-size-too-large)",
@@ -129,8 +127,8 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "channel-refused",
         marks: &["Received: OpenMiningChannelError("],
         detail: Some(("error_code: ", &[')', ','])),
-        what: "the client refused a miner ({}), which ends the translator",
-        advice: "The client's log says why it refused the channel. Correct that, then start the translator again.",
+        what: "the client rejected a miner ({}), which makes the translator exit",
+        advice: "See the client's log for the reason. Correct it, then start the translator again.",
         example: "WARN translator_sv2::sv2::channel_manager::mining_message_handler: Received: OpenMiningChannelError(request_id: 1, error_code: \
                   unknown-user)",
         ..RULE
@@ -139,8 +137,8 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "channel-refused",
         marks: &["requested fallback", "OpenMiningChannelError"],
-        what: "the client refused a miner or sent a channel that the translator cannot use",
-        advice: "The client's log says why. Correct that, then start the translator again.",
+        what: "the client rejected a miner or sent a channel that the translator cannot use",
+        advice: "See the client's log for the reason. Correct it, then start the translator again.",
         weight: CauseWeight::Summary,
         example: "WARN translator_sv2::sv2::channel_manager: ChannelManager::handle_upstream_frame requested fallback \
                   error_kind=OpenMiningChannelError",
@@ -151,7 +149,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "extranonce-too-large",
         marks: &["Upstream-granted rollable size ("],
         detail: Some(("Upstream-granted rollable size (", &[')'])),
-        what: "the client grants {} of extranonce, fewer than the translator needs for a miner",
+        what: "the client grants {} of extranonce, less than the translator needs for a miner",
         advice: EXTRANONCE,
         example: "ERROR translator_sv2::sv2::channel_manager::mining_message_handler: Upstream-granted rollable size (3 bytes) is smaller than \
                   requested (4 bytes) in non-aggregated mode",
@@ -197,7 +195,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "channel-closed",
         marks: &["AggregatedChannelClosed"],
         what: "the client closed the channel that all miners share",
-        advice: "The client's log says why. jd-manager starts the translator again.",
+        advice: "See the client's log for the reason. jd-manager will restart the translator.",
         example: "WARN translator_sv2::sv2::channel_manager: ChannelManager::handle_upstream_frame requested fallback \
                   error_kind=AggregatedChannelClosed",
         ..RULE
@@ -208,9 +206,8 @@ pub(super) const RULES: &[CauseRule] = &[
             "requested fallback|Upstream connection dropped: ",
             "ChannelErrorReceiver|ChannelErrorSender|SocketClosed",
         ],
-        what: "the connection to the client ended",
-        advice: "Check whether the client was stopped or restarted, or changed to another pool: each of these disconnects the translator. jd-manager \
-                 starts the translator again when the client listens.",
+        what: "the connection to the client was lost",
+        advice: "Check whether the client was stopped, was restarted or switched to another pool: each of these disconnects the translator. jd-manager will restart the translator when the client is listening.",
         example: "WARN translator_sv2::sv2::upstream: Upstream::handle_upstream_message requested fallback error_kind=ChannelErrorReceiver(RecvError)",
         ..RULE
     },
@@ -219,9 +216,8 @@ pub(super) const RULES: &[CauseRule] = &[
         marks: &[
             "Reader error error=|Writer error error=|Upstream: failed to send sv2 frame|Upstream: receiver channel closed unexpectedly",
         ],
-        what: "the connection to the client ended",
-        advice: "Check whether the client was stopped or restarted, or changed to another pool: each of these disconnects the translator. jd-manager \
-                 starts the translator again when the client listens.",
+        what: "the connection to the client was lost",
+        advice: "Check whether the client was stopped, was restarted or switched to another pool: each of these disconnects the translator. jd-manager will restart the translator when the client is listening.",
         weight: CauseWeight::Summary,
         example: "ERROR translator_sv2::io_task: Reader error error=SocketClosed",
         ..RULE
@@ -234,7 +230,7 @@ pub(super) const RULES: &[CauseRule] = &[
              upstream|Upstream: failed to set up SV2 connection",
         ],
         what: "the client closed the connection before it was set up",
-        advice: "Check that the address is the client's port for miners. The client's log says why it closed the connection.",
+        advice: "Check that the address is the client's address for miners. See the client's log for the reason.",
         weight: CauseWeight::Summary,
         example: "ERROR translator_sv2::sv2::upstream: Failed to receive handshake response from upstream: receiving from an empty and closed channel",
         ..RULE
@@ -245,7 +241,7 @@ pub(super) const RULES: &[CauseRule] = &[
             KIND,
             "UnexpectedMessage|ParserError|FramingSv2|BinarySv2|CodecNoise|CodecError|HandshakeRemoteInvalidMessage|TlvError|TranslatorCore",
         ],
-        what: "the translator did not understand the client",
+        what: "the translator could not read a message from the client",
         advice: SAME_RELEASE,
         example: "WARN translator_sv2::sv2::upstream: Upstream::handle_upstream_message requested fallback error_kind=UnexpectedMessage(0, 37)",
         ..RULE
@@ -254,7 +250,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "protocol-error",
         marks: &["Failed Noise handshake with "],
         what: "the handshake with the client failed",
-        advice: "Check that the address is the client's port for miners.",
+        advice: "Check that the address is the client's address for miners.",
         weight: CauseWeight::Summary,
         example: "ERROR translator_sv2::sv2::upstream: Failed Noise handshake with 127.0.0.1:34265: Socket was closed (likely by the peer).",
         ..RULE
@@ -272,7 +268,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "internal-error",
         marks: &["requested fallback", "error_kind="],
         detail: Some(("error_kind=", &['(', ' ', '{', ','])),
-        what: "the translator left the client after an error ({})",
+        what: "the translator disconnected from the client after an error ({})",
         advice: INTERNAL,
         weight: CauseWeight::Summary,
         example: "WARN translator_sv2::sv2::channel_manager: ChannelManager::handle_upstream_frame requested fallback error_kind=ChannelNotFound",
@@ -307,7 +303,7 @@ pub(super) const RULES: &[CauseRule] = &[
             "All upstreams failed after |Failed to bootstrap Translator Proxy|Failed to reconnect \
              Translator Proxy|Failed to start services for Translator Proxy|Failed to initialize any upstream connection|Couldn't perform fallback",
         ],
-        what: "the translator has no client that it can use",
+        what: "the translator could not connect to any client",
         advice: START_CLIENT,
         weight: CauseWeight::Summary,
         example: "ERROR translator_sv2::translator_runtime: All upstreams failed after 3 retries each",

@@ -1,6 +1,6 @@
-//! The table of the translator's facts. Texts are those of translator_sv2 0.6.0, from its logs in
-//! `tests/data/translator` or from its source; 0.2.0 to 0.5.0 have the same ones unless a comment
-//! says otherwise. Modules that a rule names are the same in all versions.
+//! The table of the translator's facts. Messages are from translator_sv2 0.6.0: from its logs in
+//! `tests/data/translator` or from its source. Versions 0.2.0 to 0.5.0 have the same messages
+//! unless a comment says otherwise. Module names in rules are the same in all versions.
 
 use super::TranslatorFact;
 use crate::programs::jd_client::diagnosis::facts::FactRule;
@@ -27,7 +27,7 @@ const fn rule(
 const MINING: &str = "channel_manager::mining_message_handler";
 const SETUP: &str = "upstream::common_message_handler";
 
-/// All rules. Among those that begin alike the first that fits counts.
+/// All rules. If several rules start with the same text, the first match applies.
 pub(super) const FACTS: &[Rule] = &[
     rule(
         "Starting Translator Proxy",
@@ -262,7 +262,7 @@ pub(super) const FACTS: &[Rule] = &[
         },
         example: "translator_sv2::sv1::sv1_server: Processing 3 queued Sv1 messages for downstream 1",
     },
-    // A miner is answered only once it has a channel.
+    // A miner gets a response only after it has a channel.
     rule(
         "Received mining.authorize from Sv1 downstream ",
         |rest| {
@@ -310,7 +310,7 @@ pub(super) const FACTS: &[Rule] = &[
         |_| Some(TranslatorFact::ShareSubmission),
         "translator_sv2::sv1::sv1_server::downstream_message_handler: Received mining.submit from SV1 downstream for channel id: 2",
     ),
-    // Up to 0.5.0. 0.6.0 refuses a miner's share without a line.
+    // Up to 0.5.0. Version 0.6.0 does not log the rejection of a miner's share.
     rule(
         "Invalid share for channel id: ",
         |_| Some(TranslatorFact::MinerShareRejection),
@@ -345,7 +345,7 @@ pub(super) const FACTS: &[Rule] = &[
         example: "translator_sv2::sv2::channel_manager::mining_message_handler: Received: SubmitSharesError(channel_id=7, sequence_number=5, \
                   error_code=stale-share) ❌",
     },
-    // 0.6.0; older versions drop such a share without a line.
+    // 0.6.0; older versions do not log that they drop such a share.
     rule(
         "SubmitSharesExtended rejected by upstream channel validation",
         |_| Some(TranslatorFact::ShareDrop),

@@ -188,7 +188,7 @@ fn a_wrong_key_a_wrong_clock_and_an_unknown_name_are_told_apart() {
         (
             1,
             PoolLeaveCode::WrongKey,
-            "the key in the configuration is not the key of the pool",
+            "the key in the configuration is not the pool's key",
             Some("upstreams[].authority_pubkey")
         )
     );

@@ -73,7 +73,7 @@ fn while_solo_the_pool_that_was_lost_is_named_not_the_one_that_then_failed() {
     );
     assert_eq!(
         told(&standing),
-        "unknown | trying pool 2 of 2 | Failed no answer in time"
+        "unknown | trying pool 2 of 2 | Failed no response in time"
     );
     hear(&mut standing, "jdc_runtime: Starting in solo mining mode");
     assert_eq!(told(&standing), "unknown | solo | Lost -");
