@@ -150,7 +150,7 @@ impl SetupService {
 
 /// The URLs for Stratum V2 miners.
 pub(super) fn v2_urls(addresses: &[MinerAddress]) -> Vec<String> {
-    MinerAddress::of_protocol(addresses, &MinerProtocol::V2)
+    MinerAddress::of_protocol(addresses, MinerProtocol::V2)
         .into_iter()
         .map(|address| address.url.clone())
         .collect()
