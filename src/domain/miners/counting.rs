@@ -128,7 +128,7 @@ impl InstanceMiners {
                 .is_some_and(|found| found.contains_key(key));
             let is_known_absent = report.run != Some(miner.run())
                 || (report.is_complete && report.miners.is_some())
-                // Also when the clock went back far.
+                // Also after the clock was set back far.
                 || (now - miner.seen()).abs() > UNSEEN;
             if !is_listed && is_known_absent {
                 miner.leave(now);
