@@ -31,6 +31,8 @@ pub mod setup;
 
 pub mod metrics;
 
+pub mod miners;
+
 pub mod health;
 
 pub mod updates;

@@ -24,6 +24,7 @@ use crate::domain::logs::LogService;
 use crate::domain::logs::routes::LogPagesState;
 use crate::domain::metrics::routes::MetricsRoutesState;
 use crate::domain::metrics::{self, LatestMetrics, MetricService, Retention, Sampler};
+use crate::domain::miners::{MinerService, MinerTracker, UnlistedMiners};
 use crate::domain::node::NodeService;
 use crate::domain::setup::SetupService;
 use crate::domain::updates::{self, ReleaseSource, UpdateService};
@@ -132,7 +133,7 @@ where
     let schedule = JobSchedule::new(stop.clone())
         .await
         .map_err(|e| format!("cannot set up the schedule: {e}"))?;
-    let metrics = measure(&db, &instances, &settings, &schedule, &stop).await?;
+    let (metrics, miners) = measure(&db, &instances, &settings, &schedule, &stop).await?;
     let health = HealthService::new(
         db.clone(),
         instances.clone(),
@@ -218,6 +219,7 @@ where
             stop: stop.clone(),
             started: started_at,
         },
+        miners,
         health: HealthRoutesState {
             health,
             stop: stop.clone(),
@@ -408,14 +410,14 @@ async fn show_life(instances: InstanceService, db: Db, serves: String) {
     }
 }
 
-/// Starts sampling and the pruning of old samples.
+/// Starts sampling, the list of miners and the pruning of old samples.
 async fn measure(
     db: &Db,
     instances: &InstanceService,
     settings: &Settings,
     schedule: &JobSchedule,
     stop: &CancellationToken,
-) -> Result<MetricService, String> {
+) -> Result<(MetricService, MinerService), String> {
     let (told, rounds) = tokio::sync::watch::channel(0);
     let keep = Retention::raw_days(settings.retention_days);
     let board = LatestMetrics::default();
@@ -426,18 +428,29 @@ async fn measure(
         told,
         board.clone(),
     );
-    tokio::spawn(sampler.run(stop.clone()));
+    let (observer, observed) = tokio::sync::mpsc::channel(1);
+    let unlisted = UnlistedMiners::default();
+    let tracker = MinerTracker::new(
+        db.clone(),
+        instances.clone(),
+        settings.sample_interval,
+        unlisted.clone(),
+    );
+    tokio::spawn(tracker.run(observed, stop.clone()));
+    tokio::spawn(sampler.with_observer(observer).run(stop.clone()));
     metrics::schedule_pruning(schedule, db.clone(), keep)
         .await
         .map_err(|e| format!("cannot schedule the nightly pruning: {e}"))?;
-    Ok(MetricService::new(
+    let metrics = MetricService::new(
         db.clone(),
         instances.clone(),
         settings.sample_interval,
         keep,
         rounds,
         board,
-    ))
+    );
+    let miners = MinerService::new(db.clone(), instances.clone(), unlisted);
+    Ok((metrics, miners))
 }
 
 /// Sets up alerts and their pruning.

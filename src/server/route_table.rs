@@ -6,8 +6,8 @@
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    access, alerts, backups, configs, health, instances, keys, legacy_api, logs, metrics, node,
-    setup, updates,
+    access, alerts, backups, configs, health, instances, keys, legacy_api, logs, metrics, miners,
+    node, setup, updates,
 };
 use crate::server::api_docs;
 use crate::server::glossary::{self, GlossaryPage};
@@ -70,6 +70,11 @@ fn groups() -> Vec<RouteGroup> {
             "Metrics",
             "Time series of clients.",
             [metrics::route_table::routes()],
+        ),
+        group(
+            "Miners",
+            "Which miners work.",
+            [miners::route_table::routes()],
         ),
         group(
             "Health",

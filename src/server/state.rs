@@ -17,6 +17,7 @@ use crate::domain::instances::list_page::InstanceListState;
 use crate::domain::legacy_api::FirstGeneration;
 use crate::domain::logs::routes::LogPagesState;
 use crate::domain::metrics::routes::MetricsRoutesState;
+use crate::domain::miners::MinerService;
 use crate::domain::node::NodeService;
 use crate::domain::setup::SetupService;
 use crate::domain::updates::UpdateService;
@@ -42,6 +43,8 @@ pub struct AppState {
     pub logs: LogPagesState,
     /// Metrics of instances.
     pub metrics: MetricsRoutesState,
+    /// Miners of instances.
+    pub miners: MinerService,
     /// Health of instances.
     pub health: HealthRoutesState,
     /// Installed clients and the version in use.
@@ -110,6 +113,7 @@ services! {
     setups: SetupService,
     logs: LogPagesState,
     metrics: MetricsRoutesState,
+    miners: MinerService,
     health: HealthRoutesState,
     updates: UpdateService,
     alerts: Alerts,

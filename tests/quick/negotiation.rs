@@ -199,6 +199,8 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get post", "/tokens", Offered::Page),
     ("delete", "/tokens/{id}", Offered::Page),
     ("get", "/audit", Offered::Page),
+    ("get", "/miners", Offered::Page),
+    ("get", "/instances/{id}/miners", Offered::Page),
     // Asked by tools that send whatever they send.
     ("get", "/health", Offered::Only("application/json")),
     ("get", "/health/{id}", Offered::Stream),

@@ -9,11 +9,12 @@ use super::error::CommandError;
 use super::health::HealthArgs;
 use super::instances::InstancesCommand;
 use super::logs::LogsArgs;
+use super::miners::MinersArgs;
 use super::node::NodeCommand;
 use super::output::TerminalOutput;
 use super::target::TargetArgs;
 use super::updates::UpdatesCommand;
-use super::{alerts, configs, health, instances, logs, node, updates};
+use super::{alerts, configs, health, instances, logs, miners, node, updates};
 
 /// Printed below the help of each subcommand.
 const CODES: &str =
@@ -63,6 +64,19 @@ Examples:
         #[command(flatten)]
         args: HealthArgs,
         /// The manager to talk to.
+        #[command(flatten)]
+        way: TargetArgs,
+    },
+    /// List the miners of an instance or of all instances, with hashrate and shares of today.
+    #[command(after_help = format!("{CODES}\n\nExamples:
+  jd-manager miners
+  jd-manager miners barn
+  jd-manager miners --json | jq -r '.miners[] | select(.state == \"offline\").name'"))]
+    Miners {
+        /// Of which instance.
+        #[command(flatten)]
+        args: MinersArgs,
+        /// Which manager.
         #[command(flatten)]
         way: TargetArgs,
     },
@@ -125,6 +139,7 @@ impl ClientCommand {
             | Self::Configs { way, .. }
             | Self::Health { way, .. }
             | Self::Logs { way, .. }
+            | Self::Miners { way, .. }
             | Self::Node { way, .. }
             | Self::Updates { way, .. }
             | Self::Alerts { way } => way,
@@ -159,6 +174,7 @@ pub fn run(daily: ClientCommand) -> ExitCode {
             }
             ClientCommand::Health { args, .. } => health::run(args, &manager, &mut paper).await,
             ClientCommand::Logs { args, .. } => logs::run(&args, &manager, &mut paper).await,
+            ClientCommand::Miners { args, .. } => miners::run(args, &manager, &mut paper).await,
             ClientCommand::Node { command, .. } => node::run(command, &manager, &mut paper).await,
             ClientCommand::Updates { command, .. } => {
                 updates::run(command, &manager, &mut paper).await

@@ -19,6 +19,7 @@ mod jobs;
 mod lifecycle;
 mod logs;
 mod manager;
+mod miners;
 mod naming;
 mod node;
 mod output;

@@ -71,10 +71,10 @@ impl CellColor {
     /// The color of a state or health status of the API.
     pub(super) fn of(word: &str) -> Option<Self> {
         match word {
-            "running" | "healthy" | "installed" | "switched" => Some(Self::Good),
-            "starting" | "stopping" | "warning" => Some(Self::Doubtful),
-            "backing-off" | "failed" | "unhealthy" => Some(Self::Bad),
-            "stopped" | "unknown" | "cancelled" => Some(Self::Quiet),
+            "running" | "healthy" | "installed" | "switched" | "mining" => Some(Self::Good),
+            "starting" | "stopping" | "warning" | "no-channel" => Some(Self::Doubtful),
+            "backing-off" | "failed" | "unhealthy" | "many-rejected" => Some(Self::Bad),
+            "stopped" | "unknown" | "cancelled" | "offline" => Some(Self::Quiet),
             _ => None,
         }
     }

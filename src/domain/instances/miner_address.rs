@@ -37,13 +37,23 @@ const VIRTUAL: [&str; 20] = [
 ];
 
 /// The protocol of a port for miners.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MinerProtocol {
     /// Stratum V1, by the translator.
     V1,
     /// Stratum V2, by the client itself.
     V2,
+}
+
+impl MinerProtocol {
+    /// The name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        }
+    }
 }
 
 /// What to enter in a miner.

@@ -14,6 +14,8 @@ use crate::base::error::Result;
 use crate::base::ids::InstanceId;
 use crate::domain::configs::ClientConfig;
 use crate::keeper::names;
+use crate::programs::translator;
+use crate::programs::translator::config::TranslatorConfig;
 
 impl InstanceService {
     /// The client program that an instance runs, or would run if it were started now.
@@ -116,6 +118,17 @@ impl InstanceService {
             .as_str()?
             .parse()
             .ok()
+    }
+
+    /// The file the present translator was started with; none: there is no translator, or its file
+    /// cannot be read.
+    pub async fn translator_file(&self, id: InstanceId) -> Option<TranslatorConfig> {
+        let path = self
+            .root
+            .join(id.to_string())
+            .join(names::TRANSLATOR_CONFIG);
+        let text = tokio::fs::read_to_string(path).await.ok()?;
+        Some(translator::config::read(&text).ok()?.config)
     }
 
     /// Adds a note to the events of an instance, without a state change: an observation, or the

@@ -10,17 +10,33 @@ pub const HOUR: i64 = 3600;
 /// Without shares the hashrate is unknown until samples cover this number of seconds.
 const SETTLED: i64 = 60;
 
-/// The hashrate of an instance in the rounds of the last hour, oldest first.
+/// The hashrate of an instance or a miner in the latest rounds, oldest first.
 #[derive(Clone, Debug, Default)]
-pub(super) struct RecentHashrate(VecDeque<(i64, f64)>);
+pub struct RecentHashrate(VecDeque<(i64, f64)>);
 
 impl RecentHashrate {
-    /// Adds the hashrate between the previous round and this second.
+    /// Adds the hashrate between the previous round and this second. Keeps an hour.
     pub fn push(&mut self, at: i64, rate: f64) {
+        self.push_within(HOUR, at, rate);
+    }
+
+    /// The same, and keeps `length` seconds.
+    pub fn push_within(&mut self, length: i64, at: i64, rate: f64) {
         self.0.push_back((at, rate));
-        while self.0.front().is_some_and(|(first, _)| *first <= at - HOUR) {
+        while self
+            .0
+            .front()
+            .is_some_and(|(first, _)| *first <= at - length)
+        {
             self.0.pop_front();
         }
+    }
+
+    /// How many seconds the rounds cover that are kept.
+    pub fn length(&self, now: i64, interval_s: i64) -> i64 {
+        self.0
+            .front()
+            .map_or(0, |(first, _)| now - first + interval_s)
     }
 
     /// The average of the last `window` seconds in H/s. `None` if the newest round is older than

@@ -155,6 +155,7 @@ mod tests {
             let clients = vec![MinerReading {
                 client_id: 1,
                 channels: vec![channel],
+                ..MinerReading::default()
             }];
             counts(&MonitoringReading {
                 uptime_secs: Some(uptime),

@@ -42,8 +42,9 @@ mod service;
 mod uptime;
 pub mod views;
 
+pub use average::{RecentHashrate, WINDOW as HASHRATE_WINDOW};
 pub use jobs::{forget, schedule_pruning};
 pub use latest::{LatestFigures, LatestMetrics, MonitoringState};
 pub use range::Retention;
-pub use sampler::Sampler;
+pub use sampler::{ClientObservation, Sampler, SamplingRound};
 pub use service::MetricService;

@@ -4,8 +4,9 @@
 
 use futures_util::StreamExt;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +25,7 @@ use crate::infra::db::{Db, WriteMode};
 use crate::infra::log_store::count::count;
 use crate::infra::procfs;
 use crate::keeper::machine::InstanceState;
-use crate::programs::jd_client::monitoring::MonitoringClient;
+use crate::programs::jd_client::monitoring::{MonitoringClient, MonitoringReading};
 
 /// The number of instances read at the same time.
 const AT_A_TIME: usize = 8;
@@ -36,6 +37,24 @@ const SLOW_ROUND: Duration = Duration::from_secs(6);
 
 /// The samples of a round: instance, name, value, and whether it is an increment.
 type Written = (InstanceId, String, f64, bool);
+
+/// What a round learned of an instance's client, for those who count its miners.
+#[derive(Clone, Debug)]
+pub struct ClientObservation {
+    /// The instance at that moment.
+    pub instance: Instance,
+    /// What its monitoring API said; none: it was not asked, or did not answer.
+    pub reading: Option<Arc<MonitoringReading>>,
+}
+
+/// A round of samples as it is passed on.
+#[derive(Clone, Debug)]
+pub struct SamplingRound {
+    /// When it was taken, seconds since 1970.
+    pub at: i64,
+    /// All instances.
+    pub clients: Vec<ClientObservation>,
+}
 
 /// Samples all instances.
 #[derive(Debug)]
@@ -49,6 +68,8 @@ pub struct Sampler {
     ids: HashMap<(InstanceId, String), i64>,
     rounds: watch::Sender<i64>,
     board: LatestMetrics,
+    /// Who gets each round; if busy, not this one.
+    observer: Option<mpsc::Sender<SamplingRound>>,
     epoch: Instant,
     settled: i64,
     swept: i64,
@@ -73,9 +94,18 @@ impl Sampler {
             ids: HashMap::new(),
             rounds,
             board,
+            observer: None,
             epoch: Instant::now(),
             settled: 0,
             swept: 0,
+        }
+    }
+
+    /// The same, and passes each round on. A receiver that is still busy misses a round.
+    pub fn with_observer(self, observer: mpsc::Sender<SamplingRound>) -> Self {
+        Self {
+            observer: Some(observer),
+            ..self
         }
     }
 
@@ -144,6 +174,7 @@ impl Sampler {
             .buffer_unordered(AT_A_TIME)
             .collect()
             .await;
+        self.pass_on(now, &looked);
 
         let interval_s = self.interval_s();
         let mut before = Vec::new();
@@ -185,6 +216,25 @@ impl Sampler {
         saved?;
         self.rounds.send_replace(now);
         Ok(())
+    }
+
+    fn pass_on(&self, now: i64, looked: &[Observation]) {
+        let Some(observer) = &self.observer else {
+            return;
+        };
+        let observation = |looked: &Observation| ClientObservation {
+            instance: looked.instance.clone(),
+            reading: looked
+                .reading
+                .as_ref()
+                .and_then(|read| read.as_ref().ok())
+                .cloned(),
+        };
+        // Counters lose nothing by a round that is missing.
+        let _ = observer.try_send(SamplingRound {
+            at: now,
+            clients: looked.iter().map(observation).collect(),
+        });
     }
 
     /// Passes the metrics for lists to the instances, and the latest samples to the board.
@@ -322,7 +372,7 @@ impl Sampler {
             if looked.instance.status == InstanceState::Running
                 && let Some((_, Some(address))) = looked.monitoring
             {
-                looked.reading = Some(monitoring.read(address).await);
+                looked.reading = Some(monitoring.read(address).await.map(Arc::new));
             }
             looked
         }

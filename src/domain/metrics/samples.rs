@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::mem::discriminant;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::average::{HOUR, RecentHashrate, WINDOW};
@@ -52,7 +53,7 @@ pub(super) struct Observation {
     pub(super) is_unknown: bool,
     pub(super) process: Option<(Duration, ProcessReading)>,
     pub(super) monitoring: Option<(i64, Option<SocketAddr>)>,
-    pub(super) reading: Option<std::result::Result<MonitoringReading, MonitoringError>>,
+    pub(super) reading: Option<std::result::Result<Arc<MonitoringReading>, MonitoringError>>,
 }
 
 impl SampledInstance {

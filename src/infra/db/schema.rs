@@ -286,6 +286,28 @@ diesel::table! {
 }
 
 diesel::table! {
+    miners (instance_id, protocol, address, name) {
+        instance_id -> Text,
+        protocol -> Text,
+        address -> Text,
+        name -> Text,
+        state -> Text,
+        hashrate -> Double,
+        settled -> Bool,
+        day -> BigInt,
+        accepted_today -> BigInt,
+        rejected_today -> BigInt,
+        accepted_total -> BigInt,
+        rejected_total -> BigInt,
+        last_share_at -> Nullable<BigInt>,
+        connected_since -> Nullable<BigInt>,
+        offline_since -> Nullable<BigInt>,
+        seen_at -> BigInt,
+        baseline -> Text,
+    }
+}
+
+diesel::table! {
     sessions (id) {
         id -> Text,
         hash -> Text,
@@ -389,6 +411,7 @@ diesel::joinable!(alert_silences -> instances (instance_id));
 diesel::joinable!(configuration_revisions -> configurations (configuration_id));
 diesel::joinable!(events -> instances (instance_id));
 diesel::joinable!(instances -> configurations (config_id));
+diesel::joinable!(miners -> instances (instance_id));
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(setups -> instances (instance_id));
 diesel::joinable!(tokens -> users (user_id));
@@ -408,3 +431,4 @@ diesel::allow_tables_to_appear_in_same_query!(
     alert_silences,
     instances
 );
+diesel::allow_tables_to_appear_in_same_query!(instances, miners);

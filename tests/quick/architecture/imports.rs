@@ -26,7 +26,7 @@ const FOLDERS: [(&str, &[&str]); 8] = [
 ];
 
 /// A domain imports those before it.
-const DOMAINS: [&str; 14] = [
+const DOMAINS: [&str; 15] = [
     "vault",
     "keys",
     "access",
@@ -37,6 +37,7 @@ const DOMAINS: [&str; 14] = [
     "node",
     "setup",
     "metrics",
+    "miners",
     "health",
     "updates",
     "alerts",

@@ -2,10 +2,11 @@
 
 use super::{program, run};
 
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 8] = [
     "instances",
     "configs",
     "health",
+    "miners",
     "node",
     "logs",
     "updates",

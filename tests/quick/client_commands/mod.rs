@@ -1,5 +1,5 @@
-//! Tests the commands for a running manager: `jd-manager instances`, `configs`, `health`, `node`,
-//! `logs`, `updates` and `alerts`, run like people and scripts do, against a real manager.
+//! Tests the commands for a running manager: `jd-manager instances`, `configs`, `health`, `miners`,
+//! `node`, `logs`, `updates` and `alerts`, run like people and scripts do, against a real manager.
 
 mod configs;
 mod connection;

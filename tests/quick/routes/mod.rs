@@ -14,6 +14,7 @@ mod list_limits;
 mod log_limits;
 mod logs;
 mod metrics;
+mod miners;
 mod node;
 mod saved_configs;
 mod scrape;

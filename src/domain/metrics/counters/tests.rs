@@ -31,8 +31,8 @@ fn channel(id: u32, user: &str, accepted: u64, rejected: u64) -> MinerChannelRea
 fn reading(channels: Vec<MinerChannelReading>) -> MonitoringReading {
     MonitoringReading {
         clients: vec![MinerReading {
-            client_id: 0,
             channels,
+            ..MinerReading::default()
         }],
         clients_hashrate: Some(3e12),
         ..MonitoringReading::default()

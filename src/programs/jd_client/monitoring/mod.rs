@@ -11,7 +11,7 @@ pub(in crate::programs) mod tests;
 pub(in crate::programs) mod walk;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::infra::http_client;
@@ -127,6 +127,12 @@ pub struct UpstreamChannelReading {
 pub struct MinerReading {
     /// The client's number for the connection. A miner that reconnects gets a new number.
     pub client_id: u64,
+    /// Whether it is a translator (`client_kind`, clients from 0.5.0 on); `None` if the client does
+    /// not know.
+    pub is_translator: Option<bool>,
+    /// Its address, which the client knows only of miners that it found in its network
+    /// (`management_ip`).
+    pub address: Option<IpAddr>,
     /// Its channels, by number.
     pub channels: Vec<MinerChannelReading>,
 }

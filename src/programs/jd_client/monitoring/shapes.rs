@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 /// The maximum number of members of an object that are read; the API's objects have 20.
 const MAX_MEMBERS: usize = 256;
@@ -271,6 +272,10 @@ impl ListItem for MinerChannelReading {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct MinerEntry {
     pub(super) client_id: u64,
+    /// Whether it is a translator; `None` if the client does not know.
+    pub(super) is_translator: Option<bool>,
+    /// Its address, if the client knows it.
+    pub(super) address: Option<IpAddr>,
     /// Whether to request its channels: it has some, or the number is unknown.
     pub(super) has_channels: bool,
 }
@@ -282,8 +287,11 @@ impl ListItem for MinerEntry {
         let client_id = from.count("client_id")?;
         let none = from.count("extended_channels_count") == Some(0)
             && from.count("standard_channels_count") == Some(0);
+        let kind = from.name("client_kind").filter(|kind| kind != "unknown");
         Some(Self {
             client_id,
+            is_translator: kind.map(|kind| kind == "translator_proxy"),
+            address: from.read("management_ip", |_| true),
             has_channels: !none,
         })
     }

@@ -110,12 +110,14 @@ impl<'a> PagedReading<'a> {
             let mut answers =
                 stream::iter(listed.into_iter().map(|listed| self.channels_of(listed)))
                     .buffered(AT_A_TIME);
-            while let Some((client_id, channels)) = answers.try_next().await? {
+            while let Some((entry, channels)) = answers.try_next().await? {
                 // A connection that was closed after it was listed is left out.
                 let Some(channels) = channels else { continue };
                 let channels = channels.told_in(&mut reading);
                 reading.clients.push(MinerReading {
-                    client_id,
+                    client_id: entry.client_id,
+                    is_translator: entry.is_translator,
+                    address: entry.address,
                     channels,
                 });
             }
@@ -126,22 +128,13 @@ impl<'a> PagedReading<'a> {
     async fn channels_of(
         &self,
         listed: MinerEntry,
-    ) -> Result<(u64, Option<CompleteList<MinerChannelReading>>), MonitoringError> {
-        let MinerEntry {
-            client_id,
-            has_channels,
-        } = listed;
-        if !has_channels {
-            return Ok((client_id, Some(CompleteList::default())));
+    ) -> Result<(MinerEntry, Option<CompleteList<MinerChannelReading>>), MonitoringError> {
+        if !listed.has_channels {
+            return Ok((listed, Some(CompleteList::default())));
         }
-        Ok((
-            client_id,
-            self.list(
-                &format!("/clients/{client_id}/channels"),
-                &self.channels_left,
-            )
-            .await?,
-        ))
+        let path = format!("/clients/{}/channels", listed.client_id);
+        let channels = self.list(&path, &self.channels_left).await?;
+        Ok((listed, channels))
     }
 
     /// Reads the pages of a list, up to `left` entries; `None` if the API has no such list. Of

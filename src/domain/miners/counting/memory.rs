@@ -1,0 +1,365 @@
+//! One miner: what was counted of it, and from which counters of the programs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::super::model::{MinerState, day_of};
+use super::super::observation::{ChannelObservation, MinerKey, MinerObservation};
+use super::super::queries::MinerRecord;
+use crate::base::clock::Timestamp;
+use crate::base::ids::InstanceId;
+use crate::domain::metrics::{HASHRATE_WINDOW, RecentHashrate};
+
+/// A channel that is missing in readings is remembered for so long, seconds: counted anew, its
+/// whole life would come in one moment.
+const CHANNEL_UNSEEN: i64 = 600;
+/// So many missing channels are remembered for each miner.
+const CHANNELS: usize = 1_000;
+/// Shares of the last hour are kept in parts of so many seconds.
+const PART: i64 = 600;
+const HOUR: i64 = 3600;
+/// Increments of a longer time, seconds, say nothing about the present hashrate.
+const LONGEST_STEP: i64 = 600;
+/// A program met for the first time is counted from its start if that was not longer ago, seconds.
+const NEW: i64 = 60;
+/// Rejected shares are many from so many shares an hour on, and above so many percent of them.
+const ENOUGH: u64 = 100;
+const MANY_PERCENT: u64 = 1;
+/// Hashes that a share of difficulty 1 stands for.
+const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
+
+/// The moment of a reading. Times are seconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadingMoment {
+    /// When it was read.
+    pub now: i64,
+    /// When the program was started, milliseconds since 1970, which tells its processes apart.
+    pub run: i64,
+    /// When the same process was read before; none: never by this manager.
+    pub before: Option<i64>,
+    /// The distance of rounds.
+    pub interval: i64,
+}
+
+impl ReadingMoment {
+    const fn began(self) -> i64 {
+        self.run.div_euclid(1000)
+    }
+
+    /// Since when counts of a channel that was not known before may have grown.
+    fn since_new(self) -> i64 {
+        self.before
+            .map_or(self.began(), |before| before.max(self.began()))
+    }
+
+    /// For how long the work of this reading was done; none if that is not known.
+    fn length(self) -> Option<i64> {
+        let is_known = self.before.is_some() || self.now - self.began() <= NEW;
+        let length = self.now - self.since_new();
+        (is_known && (1..=LONGEST_STEP).contains(&length)).then_some(length)
+    }
+}
+
+/// What the counters of a channel stood at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct ChannelBaseline {
+    #[serde(rename = "a")]
+    accepted: u64,
+    #[serde(rename = "r")]
+    rejected: u64,
+    #[serde(rename = "w", skip_serializing_if = "Option::is_none")]
+    work: Option<f64>,
+    /// When it was last there.
+    #[serde(skip)]
+    seen: i64,
+}
+
+/// What is stored so that counting goes on after a restart of the manager.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct MinerBaseline {
+    run: i64,
+    connections: BTreeSet<u64>,
+    /// Connection, channel and its counters.
+    channels: Vec<(u64, u32, ChannelBaseline)>,
+    /// Ten minutes (since 1970), accepted and rejected shares in them.
+    hour: Vec<(i64, u64, u64)>,
+}
+
+/// A miner as it is remembered.
+#[derive(Clone, Debug, Default)]
+pub struct MinerMemory {
+    run: i64,
+    connections: BTreeSet<u64>,
+    channels: BTreeMap<(u64, u32), ChannelBaseline>,
+    hour: Vec<(i64, u64, u64)>,
+    recent: RecentHashrate,
+    has_channel: bool,
+    hashrate: f64,
+    settled: bool,
+    day: i64,
+    today: (u64, u64),
+    total: (u64, u64),
+    last_share_at: Option<i64>,
+    connected_since: Option<i64>,
+    offline_since: Option<i64>,
+    seen: i64,
+}
+
+impl MinerMemory {
+    /// A miner as it was stored.
+    pub fn of(record: &MinerRecord) -> Self {
+        let stored: MinerBaseline = serde_json::from_str(&record.baseline).unwrap_or_default();
+        let count = |number: i64| u64::try_from(number).unwrap_or_default();
+        let seconds = |at: Option<Timestamp>| at.map(|at| at.0.div_euclid(1000));
+        let seen = record.seen_at.0.div_euclid(1000);
+        let channels = stored.channels.into_iter();
+        Self {
+            run: stored.run,
+            connections: stored.connections,
+            channels: channels
+                .map(|(connection, channel, counts)| {
+                    ((connection, channel), ChannelBaseline { seen, ..counts })
+                })
+                .collect(),
+            hour: stored.hour,
+            recent: RecentHashrate::default(),
+            has_channel: record.state != MinerState::NoChannel.as_str(),
+            hashrate: record.hashrate,
+            settled: false,
+            day: record.day,
+            today: (count(record.accepted_today), count(record.rejected_today)),
+            total: (count(record.accepted_total), count(record.rejected_total)),
+            last_share_at: seconds(record.last_share_at),
+            connected_since: seconds(record.connected_since),
+            offline_since: seconds(record.offline_since),
+            seen,
+        }
+    }
+
+    /// The row to store.
+    pub fn record(&self, instance_id: InstanceId, key: &MinerKey, now: i64) -> MinerRecord {
+        let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let moment = |at: i64| Timestamp(at.saturating_mul(1000));
+        let baseline = MinerBaseline {
+            run: self.run,
+            connections: self.connections.clone(),
+            channels: self
+                .channels
+                .iter()
+                .map(|((connection, channel), counts)| (*connection, *channel, *counts))
+                .collect(),
+            hour: self.hour.clone(),
+        };
+        MinerRecord {
+            instance_id,
+            protocol: key.protocol.as_str().to_owned(),
+            address: key.address.clone(),
+            name: key.name.clone(),
+            state: self.state(now).as_str().to_owned(),
+            hashrate: self.hashrate,
+            settled: self.settled,
+            day: self.day,
+            accepted_today: count(self.today.0),
+            rejected_today: count(self.today.1),
+            accepted_total: count(self.total.0),
+            rejected_total: count(self.total.1),
+            last_share_at: self.last_share_at.map(moment),
+            connected_since: self.connected_since.map(moment),
+            offline_since: self.offline_since.map(moment),
+            seen_at: moment(self.seen),
+            baseline: serde_json::to_string(&baseline).unwrap_or_default(),
+        }
+    }
+
+    /// Which process it was last connected to: its start, milliseconds since 1970.
+    pub const fn run(&self) -> i64 {
+        self.run
+    }
+
+    /// When it was last there.
+    pub const fn seen(&self) -> i64 {
+        self.seen
+    }
+
+    /// Since when it is not connected.
+    pub const fn offline_since(&self) -> Option<i64> {
+        self.offline_since
+    }
+
+    /// What it does.
+    pub fn state(&self, now: i64) -> MinerState {
+        if self.offline_since.is_some() {
+            return MinerState::Offline;
+        }
+        if !self.has_channel {
+            return MinerState::NoChannel;
+        }
+        let latest = self.hour.iter().filter(|(part, ..)| is_recent(*part, now));
+        let (accepted, rejected) = latest.fold((0_u64, 0_u64), |sum, (_, accepted, rejected)| {
+            (
+                sum.0.saturating_add(*accepted),
+                sum.1.saturating_add(*rejected),
+            )
+        });
+        let all = accepted.saturating_add(rejected);
+        if all >= ENOUGH && rejected.saturating_mul(100) > all.saturating_mul(MANY_PERCENT) {
+            MinerState::ManyRejected
+        } else {
+            MinerState::Mining
+        }
+    }
+
+    /// It is not connected any more; its counts stay.
+    pub fn leave(&mut self, now: i64) {
+        if self.offline_since.is_none() {
+            self.offline_since = Some(now);
+            self.connected_since = None;
+            self.connections.clear();
+            self.recent = RecentHashrate::default();
+            (self.hashrate, self.settled) = (0.0, false);
+        }
+    }
+
+    /// Counts what a program says of it.
+    pub fn count(&mut self, found: &MinerObservation, moment: ReadingMoment) {
+        let now = moment.now;
+        let is_same_run = self.run == moment.run;
+        if !is_same_run {
+            self.channels.clear();
+        }
+        let goes_on = is_same_run
+            && self.offline_since.is_none()
+            && !self.connections.is_disjoint(&found.connections);
+        if !goes_on {
+            self.connected_since = Some(now);
+        }
+        let day = day_of(Timestamp(now.saturating_mul(1000)));
+        if self.day != day {
+            (self.day, self.today) = (day, (0, 0));
+        }
+        self.hour.retain(|(part, ..)| is_recent(*part, now));
+
+        let mut work = None;
+        for channel in &found.channels {
+            if let Some(done) = self.count_channel(channel, moment) {
+                *work.get_or_insert(0.0) += done;
+            }
+        }
+        let missing = |counts: &ChannelBaseline| counts.seen < now;
+        let kept = |counts: &ChannelBaseline| (0..CHANNEL_UNSEEN).contains(&(now - counts.seen));
+        let mut room = CHANNELS;
+        self.channels.retain(|_, counts| {
+            let stays = !missing(counts) || (kept(counts) && room > 0);
+            room -= usize::from(stays && missing(counts));
+            stays
+        });
+
+        let rate = match (work, moment.length()) {
+            (Some(work), Some(length)) => Some(work * HASHES_PER_DIFFICULTY / length as f64),
+            (Some(_), None) => None,
+            (None, _) => found.estimate,
+        };
+        if let Some(rate) = rate.filter(|rate| rate.is_finite()) {
+            self.recent.push_within(HASHRATE_WINDOW, now, rate);
+        }
+        let average =
+            self.recent
+                .average(HASHRATE_WINDOW, now, moment.interval, 3 * moment.interval);
+        // Until an average is known again after a restart of the manager, the stored one is shown.
+        self.hashrate = average.unwrap_or(self.hashrate);
+        // A round may be missing.
+        let length = self.recent.length(now, moment.interval);
+        self.settled = average.is_some() && length * 10 >= HASHRATE_WINDOW * 9;
+
+        self.run = moment.run;
+        self.connections.clone_from(&found.connections);
+        self.has_channel = found.has_channel;
+        self.offline_since = None;
+        self.seen = now;
+    }
+
+    /// Counts one channel; returns the work that was done on it.
+    fn count_channel(&mut self, found: &ChannelObservation, moment: ReadingMoment) -> Option<f64> {
+        let key = (found.connection, found.channel);
+        let known = self.channels.get(&key).copied();
+        let is_less = |now: Option<u64>, before: u64| now.is_some_and(|now| now < before);
+        // One that is smaller than before began anew.
+        let before = known.filter(|known| {
+            !is_less(found.accepted, known.accepted) && !is_less(found.rejected, known.rejected)
+        });
+        let since = match before {
+            Some(_) => self.seen.max(moment.began()),
+            None => moment.since_new(),
+        };
+        let base = before.unwrap_or_default();
+        // A number that is missing in this reading stays as it was.
+        let counts = ChannelBaseline {
+            accepted: found.accepted.unwrap_or(base.accepted),
+            rejected: found.rejected.unwrap_or(base.rejected),
+            work: found.work.or(base.work),
+            seen: moment.now,
+        };
+        self.channels.insert(key, counts);
+        self.add(
+            (
+                counts.accepted - base.accepted,
+                counts.rejected - base.rejected,
+            ),
+            since,
+            moment.now,
+        );
+        let work = found.work?;
+        let base = base.work.filter(|base| *base <= work).unwrap_or(0.0);
+        Some(work - base)
+    }
+
+    /// Adds shares that were counted between two moments.
+    fn add(&mut self, shares: (u64, u64), since: i64, now: i64) {
+        if shares == (0, 0) {
+            return;
+        }
+        let sum = |to: (u64, u64), part: (u64, u64)| {
+            (to.0.saturating_add(part.0), to.1.saturating_add(part.1))
+        };
+        let part = |from| {
+            (
+                fraction(shares.0, since, now, from),
+                fraction(shares.1, since, now, from),
+            )
+        };
+        self.total = sum(self.total, shares);
+        let midnight = now - now.rem_euclid(86_400);
+        self.today = sum(self.today, part(midnight));
+        let latest = part(now - HOUR);
+        let place = now.div_euclid(PART);
+        match self.hour.iter_mut().find(|(part, ..)| *part == place) {
+            Some(known) => {
+                let (accepted, rejected) = sum((known.1, known.2), latest);
+                (known.1, known.2) = (accepted, rejected);
+            }
+            None => self.hour.push((place, latest.0, latest.1)),
+        }
+        if shares.0 > 0 && now - since <= LONGEST_STEP {
+            self.last_share_at = Some(now);
+        }
+    }
+}
+
+/// Ten minutes that belong to the last hour.
+fn is_recent(part: i64, now: i64) -> bool {
+    let present = now.div_euclid(PART);
+    (present - HOUR / PART + 1..=present).contains(&part)
+}
+
+/// How many of the shares between `since` and `now` belong to the time after `from`, if they came
+/// evenly.
+fn fraction(shares: u64, since: i64, now: i64, from: i64) -> u64 {
+    if since >= from || now <= since {
+        return shares;
+    }
+    let part = (now - from) as f64 / (now - since) as f64;
+    (shares as f64 * part.clamp(0.0, 1.0)).round() as u64
+}

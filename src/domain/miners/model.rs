@@ -1,0 +1,123 @@
+//! A miner as pages and the API show it.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::base::clock::Timestamp;
+use crate::base::ids::InstanceId;
+use crate::domain::instances::MinerProtocol;
+
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
+
+/// What a miner does.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    JsonSchema,
+    Serialize,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum MinerState {
+    /// It is connected and has a channel.
+    Mining,
+    /// It is connected and has no channel, so it cannot mine.
+    NoChannel,
+    /// More than 1 % of at least 100 shares of the last hour were rejected.
+    ManyRejected,
+    /// It is not connected. Its counts are kept for seven days.
+    Offline,
+}
+
+impl MinerState {
+    /// The name in the API.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    /// The state for people.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Mining => "mining",
+            Self::NoChannel => "no channel",
+            Self::ManyRejected => "many rejected",
+            Self::Offline => "offline",
+        }
+    }
+
+    /// What the state means and what to do about it; empty if nothing is wrong.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Mining => "",
+            Self::NoChannel => {
+                "Connected, but the translator has opened no channel for it, so it cannot mine. Restart the miner. If that does not help, update its firmware."
+            }
+            Self::ManyRejected => {
+                "More than 1 % of its shares of the last hour were rejected. Check the miner's network connection and overclocking."
+            }
+            Self::Offline => "Not connected. It is listed for 7 days after it was last seen.",
+        }
+    }
+
+    /// The state of an instance whose shape and color it shares on a page.
+    pub fn shape(self) -> &'static str {
+        match self {
+            Self::Mining => "running",
+            Self::NoChannel => "starting",
+            Self::ManyRejected => "failed",
+            Self::Offline => "stopped",
+        }
+    }
+}
+
+/// A miner of an instance. Miners that have the same protocol, address and name are one.
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+pub struct Miner {
+    /// The instance; only in the list of all instances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<InstanceId>,
+    /// Its name; only in the list of all instances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_name: Option<String>,
+    /// The user name of a Stratum V1 miner, the identity of a Stratum V2 miner; at most 128
+    /// characters.
+    pub name: String,
+    /// The protocol that it speaks.
+    pub protocol: MinerProtocol,
+    /// Its IP address; empty if the program that it is connected to does not know it.
+    pub address: String,
+    /// H/s, averaged over 10 min; 0 while it is offline or nothing is known yet.
+    pub hashrate: f64,
+    /// The average covers the whole 10 min.
+    pub settled: bool,
+    /// Accepted shares of today (UTC).
+    pub shares_accepted: u64,
+    /// Rejected shares of today (UTC).
+    pub shares_rejected: u64,
+    /// Accepted shares of all time.
+    pub shares_accepted_total: u64,
+    /// Rejected shares of all time.
+    pub shares_rejected_total: u64,
+    /// When the last accepted share was counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_share_at: Option<Timestamp>,
+    /// Since when it has been connected, as far as jd-manager saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connected_since: Option<Timestamp>,
+    /// Since when it has not been connected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offline_since: Option<Timestamp>,
+    /// What it does.
+    pub state: MinerState,
+}
+
+/// The day of a moment, in days since 1970 UTC.
+pub fn day_of(at: Timestamp) -> i64 {
+    at.0.div_euclid(DAY)
+}

@@ -1,0 +1,46 @@
+//! The routes of miners: operation, role and handler of each.
+
+use axum::extract::FromRef;
+
+use super::routes;
+use super::service::MinerService;
+use super::views::MinersPage;
+use crate::web::openapi::{ApiOperation, PAGE, RouteTable, RouterState, get, whole};
+
+fn list(path: &'static str, name: &'static str, summary: &'static str) -> ApiOperation {
+    get(path, name, summary)
+        .about(
+            "A miner is known by protocol, address and name, so its counts go on after it connects again. One that disconnects \
+             stays listed as `offline` for 7 days. 1,000 miners are kept for each instance; `unlisted` counts the others.",
+        )
+        .asks([
+            whole("limit", "At most so many. Pages show 100 by default.", 1, 1000).or(1000),
+            whole("offset", "Without the first so many.", 0, u32::MAX.into()).or(0),
+        ])
+        .gives::<MinersPage>(PAGE)
+}
+
+/// The operations.
+pub fn routes<S>() -> RouteTable<S>
+where
+    S: RouterState,
+    MinerService: FromRef<S>,
+{
+    RouteTable::new()
+        .add(
+            list(
+                "/instances/{id}/miners",
+                "listMiners",
+                "The miners of an instance, those with a problem first.",
+            ),
+            routes::of_instance,
+        )
+        .add(
+            list(
+                "/miners",
+                "listAllMiners",
+                "The miners of all instances, those with a problem first.",
+            ),
+            routes::all,
+        )
+}
