@@ -41,25 +41,35 @@ pub enum ArchiveRefusal {
     Disk(io::Error),
 }
 
-/// Unpacks the file at `member` (`jd-client/jd_client_sv2`) from the archive to the new file
-/// `into`, mode 0600. Reads the archive to its end to detect a truncated one. Returns the size of the
-/// file in bytes. After an error `into` may exist and be incomplete.
+/// A file to extract from an archive.
+#[derive(Clone, Copy, Debug)]
+pub struct MemberTarget<'a> {
+    /// Its path in the archive, for example `jd-client/jd_client_sv2`.
+    pub path: &'a str,
+    /// The new file to write, mode 0600.
+    pub into: &'a Path,
+    /// An archive without it is rejected.
+    pub is_required: bool,
+}
+
+/// Extracts the files `wanted` in one pass and ignores all others. Reads the archive to its end to
+/// detect a truncated one. Returns the size of each file in bytes, in the order of `wanted`; `None`:
+/// the archive does not contain it. After an error the files may exist and be incomplete.
 ///
 /// # Errors
-/// The archive is damaged, suspicious, or does not contain the file; a disk error.
+/// The archive is damaged, suspicious, or does not contain a required file; a disk error.
 pub fn extract(
     archive: &Path,
-    member: &str,
-    into: &Path,
+    wanted: &[MemberTarget<'_>],
     limits: ArchiveLimits,
-) -> Result<u64, ArchiveRefusal> {
+) -> Result<Vec<Option<u64>>, ArchiveRefusal> {
     let file = File::open(archive).map_err(ArchiveRefusal::Damaged)?;
     let unpacked = BoundedReader {
         inner: GzDecoder::new(BufReader::new(file)),
         left: limits.all,
     };
     let mut tar = Archive::new(unpacked);
-    let mut found = None;
+    let mut found = vec![None; wanted.len()];
     // Raw: extension headers are skipped. They could make a name or a size of any length, and
     // give the name of our file to another entry.
     for (at, entry) in tar.entries().map_err(judged)?.raw(true).enumerate() {
@@ -88,18 +98,21 @@ pub fn extract(
                 "\"{shown}\" points outside the archive"
             )));
         };
-        if name != member {
+        let Some(place) = wanted.iter().position(|target| target.path == name) else {
             if matches!(kind, EntryType::Block | EntryType::Char | EntryType::Fifo) {
                 return Err(ArchiveRefusal::Hostile(format!("\"{shown}\" is a device")));
             }
             continue;
-        }
+        };
+        let MemberTarget {
+            path: member, into, ..
+        } = wanted[place];
         if !matches!(kind, EntryType::Regular | EntryType::Continuous) {
             return Err(ArchiveRefusal::Hostile(format!(
                 "{member} is not a regular file"
             )));
         }
-        if found.is_some() {
+        if found[place].is_some() {
             return Err(ArchiveRefusal::Hostile(format!(
                 "it contains {member} twice"
             )));
@@ -114,12 +127,17 @@ pub fn extract(
                 limits.file
             )));
         }
-        found = Some(write(&mut entry, size, into)?);
+        found[place] = Some(write(&mut entry, size, into)?);
     }
     // Zeros may follow the last entry. Data missing after them still means a truncated archive.
     let mut rest = tar.into_inner();
     io::copy(&mut rest, &mut io::sink()).map_err(judged)?;
-    found.ok_or_else(|| ArchiveRefusal::Absent(member.to_owned()))
+    let is_absent =
+        |(target, size): &(&MemberTarget<'_>, &Option<u64>)| target.is_required && size.is_none();
+    match wanted.iter().zip(&found).find(is_absent) {
+        Some((target, _)) => Err(ArchiveRefusal::Absent(target.path.to_owned())),
+        None => Ok(found),
+    }
 }
 
 /// A file extracted from an archive.

@@ -14,6 +14,8 @@ use tar::{Builder, EntryType, Header};
 
 /// Where the client lies in a release's archive.
 pub const MEMBER: &str = "./jd-client/jd_client_sv2";
+/// Where the translator lies there.
+pub const TRANSLATOR_MEMBER: &str = "./translator/translator_sv2";
 
 /// A program that runs the simulated client with these flags. Compiled once for each set of them.
 pub fn program(flags: &[&str]) -> Vec<u8> {
@@ -31,9 +33,19 @@ pub fn version(version: &str) -> Vec<u8> {
     program(&["--pretend-version", version])
 }
 
+/// A program that prints this text as its version and does nothing else.
+pub fn printer(text: &str) -> Vec<u8> {
+    compile_c(&format!(
+        "#include <stdio.h>\nint main(void) {{ puts(\"{text}\"); return 0; }}\n"
+    ))
+}
+
+/// A translator as far as an installation can tell.
+pub fn translator(version: &str) -> Vec<u8> {
+    printer(&format!("translator_sv2 {version}"))
+}
+
 fn compile(flags: &[&str]) -> Vec<u8> {
-    let dir = tempfile::tempdir().unwrap();
-    let (source, into) = (dir.path().join("client.c"), dir.path().join("client"));
     let version = flags
         .iter()
         .skip_while(|flag| **flag != "--pretend-version")
@@ -53,6 +65,12 @@ fn compile(flags: &[&str]) -> Vec<u8> {
              return 127;\n\
          }}\n"
     );
+    compile_c(&text)
+}
+
+fn compile_c(text: &str) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, into) = (dir.path().join("program.c"), dir.path().join("program"));
     fs::write(&source, text).unwrap();
     let compiled = Command::new("cc")
         .arg("-O1")
@@ -85,7 +103,23 @@ pub fn archive(client: &[u8]) -> Vec<u8> {
             EntryType::Regular,
             b"mode = \"SOLOMINING\"\n",
         ),
-        ("./translator/translator_sv2", EntryType::Regular, &noise),
+        ("./jd-client/README", EntryType::Regular, &noise),
+    ])
+}
+
+/// A release archive with a client and a translator.
+pub fn archive_of_both(client: &[u8], translator: &[u8]) -> Vec<u8> {
+    pack(&[
+        ("./", EntryType::Directory, b"".as_slice()),
+        ("./jd-client/", EntryType::Directory, b""),
+        (MEMBER, EntryType::Regular, client),
+        ("./translator/", EntryType::Directory, b""),
+        (
+            "./translator/translator-config.toml",
+            EntryType::Regular,
+            b"downstream_port = 34255\n",
+        ),
+        (TRANSLATOR_MEMBER, EntryType::Regular, translator),
     ])
 }
 

@@ -182,6 +182,7 @@ struct ApiReleaseAsset {
 struct ApiInstalledClient {
     name: String,
     in_use: bool,
+    translator: bool,
     instances: Vec<NamedResource>,
     manifest: Option<ApiClientManifest>,
 }
@@ -431,6 +432,7 @@ async fn list(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(),
             TableColumn::new("RELEASE").goes(1),
             TableColumn::new("FROM").goes(3),
             TableColumn::new("AGE").goes(2).right(),
+            TableColumn::new("TRANSLATOR").goes(5),
             TableColumn::new("USED BY").goes(4).wrapped(),
         ]);
         for one in &updates.installed {
@@ -453,6 +455,7 @@ async fn list(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(),
                 TableCell::or_dash(
                     manifest.and_then(|manifest| age(manifest.installed_at.as_deref())),
                 ),
+                TableCell::new(if one.translator { "yes" } else { "no" }),
                 TableCell::or_dash(Some(users.join(", ")).filter(|users| !users.is_empty())),
             ]);
         }

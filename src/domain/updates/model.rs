@@ -232,12 +232,42 @@ pub struct ClientManifest {
     pub notes: String,
     /// Id of the installation job.
     pub job: JobId,
+    /// The translator that was installed with it; absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translator: Option<TranslatorManifest>,
+    /// The installation looked for a translator. False for clients that were installed before
+    /// jd-manager could run translators.
+    #[serde(default)]
+    pub translator_checked: bool,
+}
+
+/// The translator of an installed client.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct TranslatorManifest {
+    /// Translator version, for example `0.6.0`.
+    pub version: String,
+    /// SHA-256 in hexadecimal.
+    pub sha256: String,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// The beginning of a SHA-256 in hexadecimal.
+fn short(sha256: &str) -> &str {
+    sha256.get(..12).unwrap_or(sha256)
 }
 
 impl ClientManifest {
     /// The beginning of its SHA-256.
     pub fn short_sha256(&self) -> &str {
-        self.sha256.get(..12).unwrap_or(&self.sha256)
+        short(&self.sha256)
+    }
+}
+
+impl TranslatorManifest {
+    /// The beginning of its SHA-256.
+    pub fn short_sha256(&self) -> &str {
+        short(&self.sha256)
     }
 }
 
@@ -249,6 +279,8 @@ pub struct InstalledClient {
     /// Its manifest; none if it was added manually.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifest: Option<ClientManifest>,
+    /// It has a translator for Stratum V1 miners.
+    pub translator: bool,
     /// The version in use: instances that are not pinned run it.
     pub in_use: bool,
     /// Instances that run it, are pinned to it, or have it on trial.
@@ -273,6 +305,13 @@ impl InstalledClient {
     pub fn came_with(&self, release: &ClientRelease) -> bool {
         let tag = self.manifest.as_ref().and_then(|m| m.tag.as_ref());
         tag == Some(&release.tag)
+    }
+
+    /// Whether its release has to be installed again to get the translator: it was installed before
+    /// jd-manager could run translators.
+    pub fn lacks_translator(&self) -> bool {
+        let is_checked = |m: &ClientManifest| m.translator_checked;
+        !self.translator && !self.manifest.as_ref().is_some_and(is_checked)
     }
 
     /// Why it cannot be removed, as a sentence; none if it can.

@@ -100,12 +100,13 @@ where
             ])
             .begins::<JobStartResponse>()
             .fails(&[404, 409]).for_operators().audited("started installing a client"), routes::install)
-.add(post("/updates/upload", "uploadClient", "Installs an uploaded client: the program or a release archive.")
+.add(post("/updates/upload", "uploadClient", "Installs an uploaded client: the program or a release archive, or client and translator in one form.")
             .asks([
                 text("name", "Name to display."),
                 flag("switch", "Switch instances to it afterward.").or(false),
             ])
             .takes_file(file, [])
+            .and_file("translator", "The translator of this client. Not with a release archive.")
             .begins::<JobStartResponse>()
             .fails(&[409, 422]).for_admins().audited("uploaded a client").uploads(), routes::upload)
 .add(get("/updates/switch", "askSwitch", "Shows the confirmation page for a switch, for browsers.")

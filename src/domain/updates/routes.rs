@@ -329,7 +329,8 @@ pub async fn install(
     }
 }
 
-/// `POST /updates/upload`: a client as a form field (`file`) or as the body.
+/// `POST /updates/upload`: a client as a form field (`file`), with or without a translator
+/// (`translator`), or as the body.
 pub async fn upload(
     State(updates): State<UpdateService>,
     actor: Actor,

@@ -25,6 +25,7 @@ use crate::domain::logs::LogService;
 use crate::infra::db::Db;
 use crate::infra::download::Fetcher;
 use crate::infra::notices::ManagerNotices;
+use crate::infra::verify::sha256;
 
 /// The use cases of updates; cheap to clone.
 #[derive(Clone, Debug)]
@@ -71,6 +72,21 @@ pub struct ClientInUse {
     pub sha256: String,
     /// Source of the client.
     pub source: ClientOrigin,
+    /// The translator of this client; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub translator: Option<TranslatorInUse>,
+}
+
+/// The translator of the client in use.
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+pub struct TranslatorInUse {
+    /// Translator version; absent if jd-manager did not install it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Path of the program.
+    pub path: PathBuf,
+    /// SHA-256 in hexadecimal.
+    pub sha256: String,
 }
 
 impl UpdateService {
@@ -291,11 +307,24 @@ impl UpdateService {
             program.path.clone(),
             program.name.clone(),
         );
+        let translator = program.translator.map(|translator| translator.path);
         let read = tokio::task::spawn_blocking(move || {
             let manifest = name.as_deref().and_then(|name| store.manifest(name));
-            Ok::<_, std::io::Error>((crate::infra::verify::sha256(&path)?, manifest))
+            let translator = match translator {
+                Some(path) => Some(TranslatorInUse {
+                    version: manifest
+                        .as_ref()
+                        .and_then(|one| one.translator.as_ref())
+                        .filter(|_| store.is_installed(&path))
+                        .map(|one| one.version.clone()),
+                    sha256: sha256(&path)?,
+                    path,
+                }),
+                None => None,
+            };
+            Ok::<_, std::io::Error>((sha256(&path)?, translator, manifest))
         });
-        let (sha256, manifest) = read.await.map_err(Error::internal)??;
+        let (sha256, translator, manifest) = read.await.map_err(Error::internal)??;
         let source = match (&program.name, &manifest) {
             (None, _) => ClientOrigin::Setting,
             (Some(_), None) => ClientOrigin::ByHand,
@@ -309,20 +338,27 @@ impl UpdateService {
             path: program.path,
             sha256,
             source,
+            translator,
         })
     }
 
     /// The installed clients, newest first, with the instances that use them.
     pub async fn installed(&self) -> Result<Vec<InstalledClient>> {
         let store = self.store().clone();
-        let found = tokio::task::spawn_blocking(move || store.list())
+        let read = move || -> std::io::Result<Vec<_>> {
+            let found = store.list()?.into_iter();
+            Ok(found
+                .map(|(name, manifest)| (store.has_translator(&name), name, manifest))
+                .collect())
+        };
+        let found = tokio::task::spawn_blocking(read)
             .await
             .map_err(Error::internal)??;
         let current = self.instances().source().current();
         let instances = self.instances().list().await?;
         let mut installed: Vec<InstalledClient> = found
             .into_iter()
-            .map(|(name, manifest)| {
+            .map(|(translator, name, manifest)| {
                 let users = instances
                     .iter()
                     .filter_map(|instance| user(instance, &name))
@@ -332,6 +368,7 @@ impl UpdateService {
                     instances: users,
                     name,
                     manifest,
+                    translator,
                 }
             })
             .collect();

@@ -1,5 +1,5 @@
-//! The directory of installed clients, `clients/` in the data directory: `<name>/jd_client_sv2` and
-//! its `manifest.json`, the link `current` to the version in use, and `.incoming/` for incomplete
+//! The directory of installed clients, `clients/` in the data directory: `<name>/jd_client_sv2`,
+//! `<name>/translator_sv2` if it has a translator, and their `manifest.json`; the link `current` to the version in use, and `.incoming/` for incomplete
 //! clients.
 //!
 //! A client is added by renaming a directory that is complete and synced to the disk. It becomes
@@ -12,10 +12,12 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::model::ClientManifest;
+use super::source::ProgramFiles;
 use super::tags::is_name;
 use crate::base::failpoint;
 use crate::domain::instances::program::{CURRENT, NAME, installed};
 use crate::infra::verify::sha256;
+use crate::programs::translator::version::PROGRAM as TRANSLATOR;
 
 const INCOMING: &str = ".incoming";
 const MANIFEST: &str = "manifest.json";
@@ -88,12 +90,30 @@ impl ClientStore {
         self.dir.join(name).join(NAME)
     }
 
+    /// Path of the translator of a client; there may be none.
+    fn translator(&self, name: &str) -> PathBuf {
+        self.dir.join(name).join(TRANSLATOR)
+    }
+
+    /// Whether a program is in this directory.
+    pub fn is_installed(&self, program: &Path) -> bool {
+        program.starts_with(&self.dir)
+    }
+
+    /// Whether a client has a translator.
+    pub fn has_translator(&self, name: &str) -> bool {
+        self.translator(name).is_file()
+    }
+
     /// The manifest of a client; none if it was added manually.
     pub fn manifest(&self, name: &str) -> Option<ClientManifest> {
         let text = fs::read_to_string(self.dir.join(name).join(MANIFEST)).ok()?;
         // A manifest that was edited by hand is used completely or not at all.
+        let is_sum =
+            |sha256: &str| sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit());
         let is_sound = |manifest: &ClientManifest| {
-            manifest.sha256.len() == 64 && manifest.sha256.bytes().all(|b| b.is_ascii_hexdigit())
+            let translator = manifest.translator.as_ref();
+            is_sum(&manifest.sha256) && translator.is_none_or(|one| is_sum(&one.sha256))
         };
         serde_json::from_str(&text).ok().filter(is_sound)
     }
@@ -116,19 +136,31 @@ impl ClientStore {
         let _ = fs::remove_dir(self.dir.join(INCOMING));
     }
 
-    /// Adds the tested program at `file`, which is in an incoming directory, to the store. When
-    /// this returns, it is on the disk.
-    pub fn add(&self, file: &Path, manifest: &ClientManifest) -> io::Result<InstallResult> {
+    /// Adds the tested programs, which are in an incoming directory, to the store. When this returns,
+    /// they are on the disk.
+    ///
+    /// The usual name is the client version. The same client with another translator, or with one
+    /// that the installed version does not have, is another version with a longer name: an installed
+    /// version does not change.
+    pub fn add(
+        &self,
+        files: &ProgramFiles,
+        manifest: &ClientManifest,
+    ) -> io::Result<InstallResult> {
         let short = &manifest.sha256[..8.min(manifest.sha256.len())];
-        let names = [
+        let mut names = vec![
             manifest.client.clone(),
             format!("{}+{short}", manifest.client),
         ];
+        names.extend(manifest.translator.as_ref().map(|translator| {
+            let other = &translator.sha256[..8.min(translator.sha256.len())];
+            format!("{}+{short}.{other}", manifest.client)
+        }));
         let mut free = None;
         for name in names {
             if !self.dir.join(&name).exists() {
                 free = free.or(Some(name));
-            } else if sha256(&self.program(&name)).is_ok_and(|known| known == manifest.sha256) {
+            } else if self.has_files_of(&name, manifest) {
                 return Ok(InstallResult::Known(name));
             }
         }
@@ -138,12 +170,15 @@ impl ClientStore {
                 manifest.client
             ))
         })?;
-        let draft = file.with_file_name("complete");
+        let draft = files.client.with_file_name("complete");
         DirBuilder::new().mode(0o700).create(&draft)?;
-        let program = draft.join(NAME);
-        fs::rename(file, &program)?;
-        fs::set_permissions(&program, Permissions::from_mode(0o500))?;
-        File::open(&program)?.sync_all()?;
+        let translator = files.translator.as_ref().map(|file| (file, TRANSLATOR));
+        for (file, name) in [(&files.client, NAME)].into_iter().chain(translator) {
+            let program = draft.join(name);
+            fs::rename(file, &program)?;
+            fs::set_permissions(&program, Permissions::from_mode(0o500))?;
+            File::open(&program)?.sync_all()?;
+        }
         let mut written = File::options()
             .write(true)
             .create_new(true)
@@ -157,6 +192,15 @@ impl ClientStore {
         failpoint::reach("install.renamed");
         File::open(&self.dir)?.sync_all()?;
         Ok(InstallResult::New(name))
+    }
+
+    /// Whether an installed version has the programs of a manifest. It may have a translator although
+    /// the manifest has none.
+    fn has_files_of(&self, name: &str, manifest: &ClientManifest) -> bool {
+        let is = |path: PathBuf, wanted: &str| sha256(&path).is_ok_and(|known| known == wanted);
+        let translator = manifest.translator.as_ref();
+        is(self.program(name), &manifest.sha256)
+            && translator.is_none_or(|one| is(self.translator(name), &one.sha256))
     }
 
     /// Sets the version in use.
@@ -203,7 +247,7 @@ fn remove_tree(dir: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::{ClientOrigin, FileProof};
+    use super::super::model::{ClientOrigin, FileProof, TranslatorManifest};
     use super::*;
     use crate::base::clock::Timestamp;
     use crate::base::ids::JobId;
@@ -220,16 +264,83 @@ mod tests {
             installed_at: Timestamp(0),
             notes: String::new(),
             job: JobId::random(),
+            translator: None,
+            translator_checked: true,
         }
     }
 
     fn put(store: &ClientStore, content: &str, client: &str) -> InstallResult {
+        put_both(store, content, None, client)
+    }
+
+    fn put_both(
+        store: &ClientStore,
+        content: &str,
+        translator: Option<&str>,
+        client: &str,
+    ) -> InstallResult {
         let dir = store.incoming(JobId::random()).unwrap();
         let file = dir.join("client");
         fs::write(&file, content).unwrap();
-        let came = store.add(&file, &manifest(&file, client)).unwrap();
+        let mut manifest = manifest(&file, client);
+        let translator = translator.map(|content| {
+            let path = dir.join("translator");
+            fs::write(&path, content).unwrap();
+            manifest.translator = Some(TranslatorManifest {
+                version: client.into(),
+                sha256: sha256(&path).unwrap(),
+                size: 1,
+            });
+            path
+        });
+        let files = ProgramFiles {
+            client: file,
+            translator,
+        };
+        let came = store.add(&files, &manifest).unwrap();
         store.prune_incoming(&dir);
         came
+    }
+
+    #[test]
+    fn a_translator_is_added_and_removed_with_its_client() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = ClientStore::new(dir.path().join("clients"));
+        let put = |client, translator| put_both(&store, client, translator, "0.6.0");
+        let new = |came| match came {
+            InstallResult::New(name) => name,
+            InstallResult::Known(name) => panic!("{name} is known"),
+        };
+        // A client without a translator does not get one later: that is another version.
+        assert_eq!(new(put("one", None)), "0.6.0");
+        let both = new(put("one", Some("first")));
+        let other = new(put("one", Some("second")));
+        assert!(is_name(&both) && is_name(&other) && both != other);
+        assert!(both.starts_with("0.6.0+") && other.starts_with("0.6.0+"));
+        for (translator, name) in [
+            (None, "0.6.0"),
+            (Some("first"), both.as_str()),
+            (Some("second"), other.as_str()),
+        ] {
+            assert_eq!(put("one", translator), InstallResult::Known(name.into()));
+            assert_eq!(store.has_translator(name), translator.is_some());
+            let manifest = store.manifest(name).unwrap();
+            assert_eq!(manifest.translator.is_some(), translator.is_some());
+        }
+        let path = store.translator(&both);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o500
+        );
+        store.remove(&both).unwrap();
+        assert!(!path.exists() && !store.has(&both) && store.has(&other));
+
+        // The same client alone is no other version.
+        store.remove("0.6.0").unwrap();
+        store.remove(&other).unwrap();
+        assert_eq!(new(put("one", Some("first"))), "0.6.0");
+        assert_eq!(put("one", None), InstallResult::Known("0.6.0".into()));
     }
 
     #[test]

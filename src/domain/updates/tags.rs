@@ -152,6 +152,8 @@ pub fn asset_name() -> Option<String> {
 
 /// Path of the client in that file.
 pub const MEMBER: &str = "jd-client/jd_client_sv2";
+/// Path of the translator in that file.
+pub const TRANSLATOR_MEMBER: &str = "translator/translator_sv2";
 
 #[cfg(test)]
 mod tests {

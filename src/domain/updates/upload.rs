@@ -15,7 +15,7 @@ use super::install::pipeline::check_room;
 use super::job_tracker::JobGuard;
 use super::model::{JobStage, UpdateJob};
 use super::service::UpdateService;
-use super::source::{LARGEST, SourceError};
+use super::source::{LARGEST, ProgramFiles, SourceError};
 use crate::base::error::{Error, FieldError};
 use crate::web::ProblemResponse;
 
@@ -27,18 +27,40 @@ const ROOM_EVERY: u64 = 8 * 1024 * 1024;
 /// Default name of a file.
 const NAMELESS: &str = "an uploaded file";
 
-/// Receives the field `file` of a form. A field `switch` counts only before it.
+/// Receives a form: the client or a release archive in the field `file`, and optionally a translator
+/// in the field `translator`, in any order. `switch` is a checkbox.
 ///
 /// # Errors
-/// There is none, it is incomplete or too large, or another job is in progress.
+/// There is no client, a file is incomplete, empty or too large, or another job is in progress.
 pub async fn by_form(
     updates: &UpdateService,
     mut form: Multipart,
     actor: &str,
 ) -> Result<UpdateJob, ProblemResponse> {
     let mut with = InstallOptions::default();
+    let mut upload = None;
+    let read = read_form(updates, &mut form, actor, &mut with, &mut upload).await;
+    match (read, upload) {
+        (Ok(()), Some(upload)) if upload.client.is_some() => Ok(upload.install(with)),
+        (Ok(()), Some(upload)) => Err(upload.fail(no_client(TRANSLATOR_ALONE)).await),
+        (Ok(()), None) => Err(no_client(
+            "Choose a file: the client program or a release archive.",
+        )),
+        (Err(problem), Some(upload)) => Err(upload.fail(problem).await),
+        (Err(problem), None) => Err(problem),
+    }
+}
+
+/// Reads the fields. `upload` is set with the first file.
+async fn read_form<'a>(
+    updates: &'a UpdateService,
+    form: &mut Multipart,
+    actor: &str,
+    with: &mut InstallOptions,
+    upload: &mut Option<FileUpload<'a>>,
+) -> Result<(), ProblemResponse> {
     while let Some(mut field) = form.next_field().await.map_err(refused)? {
-        match field.name() {
+        let is_translator = match field.name() {
             Some("switch") => {
                 // A checkbox value is a word; a longer one is not read completely.
                 let word = field.chunk().await.map_err(refused)?.unwrap_or_default();
@@ -46,22 +68,35 @@ pub async fn by_form(
                 if word.len() > TICK {
                     return Err(broken());
                 }
+                continue;
             }
-            Some("file") => {
-                let name = shown(field.file_name());
-                if field.file_name().is_none_or(str::is_empty) {
-                    break;
-                }
-                return take(updates, &name, None, pieces(field), with, actor).await;
-            }
-            _ => {}
+            Some("file") => false,
+            Some("translator") => true,
+            _ => continue,
+        };
+        // A browser sends a file that was not chosen as an empty one without a name.
+        if field.file_name().is_none_or(str::is_empty) {
+            continue;
+        }
+        let name = shown(field.file_name());
+        let received = match &mut *upload {
+            Some(received) => received,
+            None => upload.insert(FileUpload::begin(updates, &name, actor).await?),
+        };
+        if is_translator {
+            received.receive_translator(pieces(field)).await?;
+        } else {
+            received.receive_client(name, None, pieces(field)).await?;
         }
     }
-    Err(Error::Invalid(vec![FieldError::new(
-        "/file",
-        "Choose a file: the client program or a release archive.",
-    )])
-    .into())
+    Ok(())
+}
+
+const TRANSLATOR_ALONE: &str =
+    "A translator is installed together with its client. Choose the client as well.";
+
+fn no_client(detail: &str) -> ProblemResponse {
+    Error::Invalid(vec![FieldError::new("/file", detail)]).into()
 }
 
 /// Receives the body of a request.
@@ -94,7 +129,14 @@ pub async fn by_body(
         .into_data_stream()
         .map_err(|_| broken())
         .boxed();
-    take(updates, &name, length, body, with, actor).await
+    if length.is_some_and(|length| length > LARGEST) {
+        return Err(too_large());
+    }
+    let mut upload = FileUpload::begin(updates, &name, actor).await?;
+    match upload.receive_client(name, length, body).await {
+        Ok(()) => Ok(upload.install(with)),
+        Err(problem) => Err(upload.fail(problem).await),
+    }
 }
 
 fn pieces(
@@ -118,52 +160,94 @@ fn shown(name: Option<&str>) -> String {
     }
 }
 
-async fn take(
-    updates: &UpdateService,
-    name: &str,
-    length: Option<u64>,
-    pieces: impl Stream<Item = Result<Bytes, ProblemResponse>> + Send + Unpin,
-    with: InstallOptions,
-    actor: &str,
-) -> Result<UpdateJob, ProblemResponse> {
-    if length.is_some_and(|length| length > LARGEST) {
-        return Err(too_large());
-    }
-    let (ticket, path) = updates.receive(name, actor).await?;
-    if let Err(ended) = check_room(&path, length.unwrap_or(0)) {
-        return fail(updates, ticket, path, full(ended)).await;
-    }
-    match write(&ticket, &path, length, pieces).await {
-        Ok(0) => {
-            fail(
-                updates,
-                ticket,
-                path,
-                Error::invalid("", "The file is empty.").into(),
-            )
-            .await
-        }
-        Ok(_) => Ok(updates.install_received(ticket, path, name.to_owned(), with)),
-        Err(problem) => fail(updates, ticket, path, problem).await,
-    }
+/// Files being received for an installation.
+struct FileUpload<'a> {
+    updates: &'a UpdateService,
+    ticket: JobGuard,
+    /// Where the client is written.
+    path: PathBuf,
+    /// Name of the client for display; none: not received yet.
+    client: Option<String>,
+    /// Where the translator was written.
+    translator: Option<PathBuf>,
 }
 
-async fn fail(
-    updates: &UpdateService,
-    ticket: JobGuard,
-    path: PathBuf,
-    problem: ProblemResponse,
-) -> Result<UpdateJob, ProblemResponse> {
-    updates.remove_received(&path).await;
-    let stage = if ticket.cancel.is_cancelled() {
-        JobStage::Cancelled
-    } else {
-        JobStage::Failed
-    };
-    ticket
-        .end(stage, "The upload was incomplete. Nothing was installed.")
-        .await;
-    Err(problem)
+impl<'a> FileUpload<'a> {
+    async fn begin(
+        updates: &'a UpdateService,
+        name: &str,
+        actor: &str,
+    ) -> Result<Self, ProblemResponse> {
+        let (ticket, path) = updates.receive(name, actor).await?;
+        Ok(Self {
+            updates,
+            ticket,
+            path,
+            client: None,
+            translator: None,
+        })
+    }
+
+    async fn receive_client(
+        &mut self,
+        name: String,
+        length: Option<u64>,
+        pieces: impl Stream<Item = Result<Bytes, ProblemResponse>> + Send + Unpin,
+    ) -> Result<(), ProblemResponse> {
+        if self.client.is_some() {
+            return Err(no_client("Send one client, not several."));
+        }
+        check_room(&self.path, length.unwrap_or(0)).map_err(full)?;
+        // The translator may come first, and the job is named after the client.
+        self.ticket.show(|job| job.version.clone_from(&name));
+        if write(&self.ticket, &self.path, length, pieces).await? == 0 {
+            return Err(Error::invalid("", "The file is empty.").into());
+        }
+        self.client = Some(name);
+        Ok(())
+    }
+
+    async fn receive_translator(
+        &mut self,
+        pieces: impl Stream<Item = Result<Bytes, ProblemResponse>> + Send + Unpin,
+    ) -> Result<(), ProblemResponse> {
+        if self.translator.is_some() {
+            return Err(Error::invalid("/translator", "Send one translator, not several.").into());
+        }
+        let path = self.path.with_file_name("received-translator");
+        check_room(&path, 0).map_err(full)?;
+        if write(&self.ticket, &path, None, pieces).await? == 0 {
+            return Err(
+                Error::invalid("/translator", "The file of the translator is empty.").into(),
+            );
+        }
+        self.translator = Some(path);
+        Ok(())
+    }
+
+    fn install(self, with: InstallOptions) -> UpdateJob {
+        let files = ProgramFiles {
+            client: self.path,
+            translator: self.translator,
+        };
+        let name = self.client.unwrap_or_else(|| NAMELESS.into());
+        self.updates
+            .install_received(self.ticket, files, name, with)
+    }
+
+    /// Ends the job because of a problem, which is returned.
+    async fn fail(self, problem: ProblemResponse) -> ProblemResponse {
+        self.updates.remove_received(&self.path).await;
+        let stage = if self.ticket.cancel.is_cancelled() {
+            JobStage::Cancelled
+        } else {
+            JobStage::Failed
+        };
+        self.ticket
+            .end(stage, "The upload was incomplete. Nothing was installed.")
+            .await;
+        problem
+    }
 }
 
 async fn write(

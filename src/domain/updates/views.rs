@@ -124,6 +124,21 @@ impl UpdatesPage {
         size_text(*bytes)
     }
 
+    /// The release to install again for the translator that an installed client lacks.
+    fn translator_release(&self, client: &InstalledClient) -> Option<&str> {
+        let release = self
+            .news
+            .releases
+            .iter()
+            .find(|release| client.came_with(release))?;
+        let is_complete = |one: &InstalledClient| one.came_with(release) && !one.lacks_translator();
+        let is_offered = self.fixed.is_none()
+            && client.lacks_translator()
+            && release.asset.is_ready()
+            && !self.installed.iter().any(is_complete);
+        is_offered.then_some(release.tag.as_str())
+    }
+
     fn source(&self, manifest: &Option<ClientManifest>) -> String {
         match manifest {
             None => super::model::ClientOrigin::ByHand.words().into(),
@@ -416,7 +431,12 @@ pub(super) fn remove_page(
     let name = &client.name;
     let lost = || {
         let again = way_back(&client);
-        format!("This deletes the program. Instances can no longer roll back to it. {again}")
+        let deleted = if client.translator {
+            "client and its translator"
+        } else {
+            "program"
+        };
+        format!("This deletes the {deleted}. Instances can no longer roll back to it. {again}")
     };
     let action = || {
         let encoded: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();

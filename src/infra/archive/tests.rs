@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tar::{Builder, Header};
 
 const MEMBER: &str = "jd-client/jd_client_sv2";
+const TRANSLATOR: &str = "translator/translator_sv2";
 /// Path in the header, kind, content.
 type Entry<'a> = (&'a str, EntryType, &'a [u8]);
 const LIMITS: ArchiveLimits = ArchiveLimits {
@@ -37,13 +38,42 @@ fn archive(dir: &Path, entries: &[Entry<'_>]) -> PathBuf {
     path
 }
 
-fn tried(entries: &[Entry<'_>]) -> Result<Vec<u8>, ArchiveRefusal> {
+fn extract_client(archive: &Path, into: &Path) -> Result<Vec<Option<u64>>, ArchiveRefusal> {
+    let wanted = MemberTarget {
+        path: MEMBER,
+        into,
+        is_required: true,
+    };
+    extract(archive, &[wanted], LIMITS)
+}
+
+/// The client, and the translator if there is one.
+fn tried_both(entries: &[Entry<'_>]) -> Result<(Vec<u8>, Option<Vec<u8>>), ArchiveRefusal> {
     let dir = tempfile::tempdir().unwrap();
-    let into = dir.path().join("out");
-    let size = extract(&archive(dir.path(), entries), MEMBER, &into, LIMITS)?;
-    let content = std::fs::read(into).unwrap();
-    assert_eq!(size, content.len() as u64);
-    Ok(content)
+    let (client, translator) = (dir.path().join("client"), dir.path().join("translator"));
+    let wanted = [
+        MemberTarget {
+            path: MEMBER,
+            into: &client,
+            is_required: true,
+        },
+        MemberTarget {
+            path: TRANSLATOR,
+            into: &translator,
+            is_required: false,
+        },
+    ];
+    let sizes = extract(&archive(dir.path(), entries), &wanted, LIMITS)?;
+    let content = std::fs::read(client).unwrap();
+    assert_eq!(sizes[0], Some(content.len() as u64));
+    let companion = std::fs::read(translator).ok();
+    let size = companion.as_ref().map(|content| content.len() as u64);
+    assert_eq!(sizes[1], size);
+    Ok((content, companion))
+}
+
+fn tried(entries: &[Entry<'_>]) -> Result<Vec<u8>, ArchiveRefusal> {
+    tried_both(entries).map(|(client, _)| client)
 }
 
 #[test]
@@ -63,9 +93,46 @@ fn the_one_file_comes_out_of_an_archive_as_releases_have_them() {
         ),
         ("./jd-client/jdc-config.toml", EntryType::Regular, b"x = 1"),
     ];
-    assert_eq!(tried(entries).unwrap(), b"the client");
+    let both = tried_both(entries).unwrap();
+    assert_eq!(both, (b"the client".to_vec(), Some(b"another".to_vec())));
     let plain: &[Entry<'_>] = &[("jd-client/jd_client_sv2", EntryType::Regular, b"")];
-    assert_eq!(tried(plain).unwrap(), b"");
+    assert_eq!(tried_both(plain).unwrap(), (Vec::new(), None));
+}
+
+#[test]
+fn the_optional_file_has_the_limits_of_the_required_one() {
+    let client = (
+        "./jd-client/jd_client_sv2",
+        EntryType::Regular,
+        b"the client".as_slice(),
+    );
+    let name = "./translator/translator_sv2";
+    let other = (name, EntryType::Regular, b"another".as_slice());
+    let large = vec![0; (1 << 20) + 1];
+    for (refused, entries) in [
+        ("a link", vec![client, (name, EntryType::Symlink, b"")]),
+        ("a hard link", vec![client, (name, EntryType::Link, b"")]),
+        (
+            "a directory",
+            vec![client, (name, EntryType::Directory, b"")],
+        ),
+        ("twice", vec![other, client, other]),
+        (
+            "too large",
+            vec![client, (name, EntryType::Regular, &large)],
+        ),
+        (
+            "outside the archive",
+            vec![client, ("translator/../../x", EntryType::Regular, b"x")],
+        ),
+    ] {
+        assert!(
+            matches!(tried(&entries), Err(ArchiveRefusal::Hostile(_))),
+            "{refused}"
+        );
+    }
+    // The optional file alone is not enough.
+    assert!(matches!(tried(&[other]), Err(ArchiveRefusal::Absent(name)) if name == MEMBER));
 }
 
 #[test]
@@ -157,13 +224,7 @@ fn a_truncated_archive_is_damaged_wherever_it_was_cut() {
     let whole = std::fs::read(&path).unwrap();
     for cut in [0, 1, 10, whole.len() / 2, whole.len() - 9, whole.len() - 1] {
         std::fs::write(&path, &whole[..cut]).unwrap();
-        let refused = extract(
-            &path,
-            MEMBER,
-            &dir.path().join(format!("out-{cut}")),
-            LIMITS,
-        )
-        .unwrap_err();
+        let refused = extract_client(&path, &dir.path().join(format!("out-{cut}"))).unwrap_err();
         assert!(
             matches!(refused, ArchiveRefusal::Damaged(_)),
             "cut at {cut}: {refused}"
@@ -174,7 +235,7 @@ fn a_truncated_archive_is_damaged_wherever_it_was_cut() {
     flipped[middle] ^= 0xff;
     std::fs::write(&path, &flipped).unwrap();
     assert!(matches!(
-        extract(&path, MEMBER, &dir.path().join("out"), LIMITS),
+        extract_client(&path, &dir.path().join("out")),
         Err(ArchiveRefusal::Damaged(_))
     ));
 }
@@ -188,9 +249,9 @@ proptest::proptest! {
         let mut gz = GzEncoder::new(File::create(&path).unwrap(), Compression::fast());
         gz.write_all(&bytes).unwrap();
         gz.finish().unwrap();
-        let _ = extract(&path, MEMBER, &dir.path().join("out"), LIMITS);
+        let _ = extract_client(&path, &dir.path().join("out"));
         std::fs::write(&path, &bytes).unwrap();
-        let refused = extract(&path, MEMBER, &dir.path().join("out2"), LIMITS);
+        let refused = extract_client(&path, &dir.path().join("out2"));
         proptest::prop_assert!(refused.is_err());
         proptest::prop_assert_eq!(std::fs::read_dir(dir.path()).unwrap().filter(|e| !e.as_ref().unwrap().file_name().to_str().unwrap().starts_with(['a', 'o'])).count(), 0);
     }

@@ -97,6 +97,16 @@ impl TranslatorVersion {
         Self::KNOWN.contains(&self)
     }
 
+    /// Whether this translator can run beside a client: from client 0.3.0 on both must have the same
+    /// number, before that any published translator of that time does.
+    pub fn fits(self, client: ClientVersion) -> bool {
+        if client >= SAME_NUMBER_FROM {
+            self.0 == client
+        } else {
+            self.0 < SAME_NUMBER_FROM && self.is_known()
+        }
+    }
+
     /// The client of the same release. Since 0.3.0, both have the same number. `None` for
     /// translators 0.2.0 to 0.2.2 and unpublished 0.2 versions, whose client was not recorded.
     pub fn client(self) -> Option<ClientVersion> {
@@ -120,6 +130,9 @@ impl TranslatorVersion {
             .map(|(translator, _)| *translator)
     }
 }
+
+/// The first client whose translator has the same number.
+pub const SAME_NUMBER_FROM: ClientVersion = ClientVersion::new(0, 3, 0);
 
 /// Releases before 0.3.0, when the translator and the client had different numbers: tags v0.3.4,
 /// v0.3.5 and v0.4.0 (pull requests 429, 474 and 486 of sv2-apps).
@@ -224,5 +237,24 @@ mod tests {
         }
         let oldest = TranslatorVersion::of_client(ClientVersion::OLDEST);
         assert_eq!(oldest, None);
+    }
+
+    #[test]
+    fn a_translator_fits_clients_of_its_number_or_all_of_before_they_were_equal() {
+        for (translator, client, fits) in [
+            ("0.6.0", "0.6.0", true),
+            ("0.5.0", "0.6.0", false),
+            ("0.7.0", "0.6.0", false),
+            ("0.3.0", "0.3.0", true),
+            ("0.2.5", "0.3.0", false),
+            ("0.7.1", "0.7.1", true),
+            ("0.2.0", "0.1.0", true),
+            ("0.2.5", "0.1.4", true),
+            ("0.3.0", "0.2.0", false),
+            ("0.2.9", "0.2.0", false),
+        ] {
+            let client = ClientVersion::parse(client).unwrap();
+            assert_eq!(v(translator).fits(client), fits, "{translator} {client}");
+        }
     }
 }

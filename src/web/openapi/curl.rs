@@ -30,7 +30,7 @@ pub fn curl(operation: &ApiOperation) -> String {
             line.push_str(&format!(" --json '{}'", object(fields)))
         }
         Some(RequestBody::Shaped(..)) => line.push_str(" --json @body.json"),
-        Some(RequestBody::File(_, types)) => {
+        Some(RequestBody::File(_, types, _)) => {
             let kind = types
                 .iter()
                 .find(|kind| ![JSON, FORM].contains(*kind))

@@ -27,8 +27,13 @@ pub enum RequestBody {
     Form(Vec<RequestField>),
     /// JSON with its own schema, or a form with these fields.
     Shaped(Shape, Vec<RequestField>),
-    /// JSON with these fields, or a file in one of these media types.
-    File(Vec<RequestField>, &'static [&'static str]),
+    /// JSON with these fields, or a file in one of these media types. A form may have further files,
+    /// with their names and descriptions.
+    File(
+        Vec<RequestField>,
+        &'static [&'static str],
+        Vec<(&'static str, &'static str)>,
+    ),
 }
 
 /// A response: status, meaning, media types and JSON schema.
@@ -240,7 +245,7 @@ impl ApiOperation {
                 RequestBody::Fields(all)
                 | RequestBody::Form(all)
                 | RequestBody::Shaped(_, all)
-                | RequestBody::File(all, _),
+                | RequestBody::File(all, ..),
             ) => all.extend(fields),
             None => return self.takes(fields),
         }
@@ -271,7 +276,19 @@ impl ApiOperation {
         fields: impl IntoIterator<Item = RequestField>,
     ) -> Self {
         self.needs_body = true;
-        self.body = Some(RequestBody::File(fields.into_iter().collect(), types));
+        self.body = Some(RequestBody::File(
+            fields.into_iter().collect(),
+            types,
+            Vec::new(),
+        ));
+        self
+    }
+
+    /// A form may have another file in the field `name`.
+    pub fn and_file(mut self, name: &'static str, about: &'static str) -> Self {
+        if let Some(RequestBody::File(_, _, others)) = &mut self.body {
+            others.push((name, about));
+        }
         self
     }
 
@@ -404,9 +421,13 @@ impl RequestBody {
             }
             Self::Form(fields) => vec![(FORM, object(fields))],
             Self::Shaped(shape, fields) => vec![(JSON, shape(generator)), (FORM, object(fields))],
-            Self::File(fields, types) => {
+            Self::File(fields, types, others) => {
                 let file = schemars::json_schema!({ "type": "string" });
-                let form = schemars::json_schema!({ "type": "object", "properties": { "file": { "type": "string", "contentMediaType": "application/octet-stream" } }, "required": ["file"] });
+                let mut properties = serde_json::json!({ "file": { "type": "string", "contentMediaType": "application/octet-stream" } });
+                for (name, about) in others {
+                    properties[*name] = serde_json::json!({ "type": "string", "contentMediaType": "application/octet-stream", "description": about });
+                }
+                let form = schemars::json_schema!({ "type": "object", "properties": properties, "required": ["file"] });
                 let of = |name: &str| {
                     if name == "multipart/form-data" {
                         form.clone()
@@ -429,7 +450,7 @@ impl RequestBody {
             Self::Fields(fields)
             | Self::Form(fields)
             | Self::Shaped(_, fields)
-            | Self::File(fields, _) => fields,
+            | Self::File(fields, ..) => fields,
         }
     }
 }

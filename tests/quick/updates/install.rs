@@ -1,7 +1,7 @@
 //! Installations that succeed, installations that are rejected, and leftovers, of which there must
 //! be none.
 
-use crate::harness::clients::{MEMBER, archive, pack, program, sha256, version};
+use crate::harness::clients::{MEMBER, archive, pack, program, sha256, translator, version};
 use crate::harness::disk::SmallDisk;
 use crate::harness::releases::{Manner, Offered, Releases};
 use crate::harness::update_jobs::{begun, current, done, install, over, store};
@@ -637,13 +637,16 @@ async fn cargo_builds_a_client_with_progress_and_what_it_says_at_its_end_is_kept
     // The real one is run by `scripts/test --updates`; here a stand-in that says what cargo says.
     let bin = manager.scratch().join("bin");
     fs::create_dir(&bin).unwrap();
-    fs::write(bin.join("client"), version("0.5.0")).unwrap();
+    let built = manager.scratch().join("built");
+    fs::create_dir(&built).unwrap();
+    fs::write(built.join("jd_client_sv2"), version("0.5.0")).unwrap();
+    fs::write(built.join("translator_sv2"), translator("0.5.0")).unwrap();
     let script = format!(
-        "#!/bin/sh\nset -e\n[ \"$*\" = \"install jd_client_sv2 --version 0.5.0 --locked --root ${{CARGO_TARGET_DIR%target}}root\" ] || {{ echo \"error: called with $*\" >&2; exit 101; }}\n\
+        "#!/bin/sh\nset -e\n[ \"$*\" = \"install $2 --version 0.5.0 --locked --root ${{CARGO_TARGET_DIR%target}}root\" ] || {{ echo \"error: called with $*\" >&2; exit 101; }}\n\
          env | grep JD_MANAGER_ | grep -vq JD_MANAGER_INSTANCE && exit 3\n\
          printf '   Compiling serde v1.0.0\\n    Building [==>      ] 150/300: serde\\r' >&2\nsleep 1\n\
-         mkdir -p \"$7/bin\"; cp {}/client \"$7/bin/jd_client_sv2\"\n",
-        bin.display()
+         mkdir -p \"$7/bin\"; cp {}/\"$2\" \"$7/bin/$2\"\n",
+        built.display()
     );
     let write = |text: &str| {
         fs::write(bin.join("cargo"), text).unwrap();

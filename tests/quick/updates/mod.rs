@@ -6,3 +6,4 @@ mod kills;
 mod offers;
 mod release_check;
 mod switch;
+mod translator;

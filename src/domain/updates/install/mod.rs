@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::install::pipeline::fetch_into_store;
 use super::job_tracker::JobGuard;
-use super::model::{HealthGate, JobStage, JobTask, UpdateJob};
+use super::model::{HealthGate, InstalledClient, JobStage, JobTask, TranslatorManifest, UpdateJob};
 use super::queries;
 use super::service::UpdateService;
 use super::settings::key_of;
-use super::source::{ClientSource, FromCargo, FromFile, FromRelease, SourceError, find_cargo};
+use super::source::{
+    ClientSource, FromCargo, FromFile, FromRelease, ProgramFiles, SourceError, find_cargo,
+};
 use super::store::InstallResult;
 use super::tags::{client_of_tag, is_name};
 use crate::base::clock::Timestamp;
@@ -60,7 +62,12 @@ impl UpdateService {
                     tracing::info!(%error, "cannot refresh the releases; installing from the known ones");
                 }
                 let release = self.release(version.as_deref()).await?;
-                if let Some(name) = self.installed_as(&release).await? {
+                // A client of an earlier jd-manager can be installed again to get its translator.
+                let has_all =
+                    |one: &&InstalledClient| one.came_with(&release) && !one.lacks_translator();
+                if let Some(InstalledClient { name, .. }) =
+                    self.installed().await?.iter().find(has_all)
+                {
                     return Err(Error::Conflict(format!(
                         "Release {} is already installed as {name}.",
                         release.tag
@@ -89,14 +96,13 @@ impl UpdateService {
             InstallRequest::Build(version) => {
                 let version = version
                     .parse::<ClientVersion>()
-                    .map_err(|e| Error::invalid("/version", format!("{e}.")))?
-                    .to_string();
+                    .map_err(|e| Error::invalid("/version", format!("{e}.")))?;
                 let cargo = find_cargo().ok_or_else(|| {
                     Error::Conflict(
                         "cargo is not installed on this machine. Install Rust with rustup, or install a release.".into(),
                     )
                 })?;
-                (version.clone(), Box::new(FromCargo { version, cargo }))
+                (version.to_string(), Box::new(FromCargo { version, cargo }))
             }
             InstallRequest::File(path) => {
                 if !path.is_absolute() {
@@ -113,6 +119,7 @@ impl UpdateService {
                         path,
                         shown,
                         is_ours: false,
+                        translator: None,
                     }),
                 )
             }
@@ -130,7 +137,8 @@ impl UpdateService {
         Ok(job)
     }
 
-    /// Starts receiving a file: returns the job and the path to write to.
+    /// Starts receiving files: returns the job and the path to write the client to. A translator is
+    /// written to the same directory.
     ///
     /// # Errors
     /// Another job is in progress, or a disk error.
@@ -155,25 +163,26 @@ impl UpdateService {
         Ok((ticket, dir.join("received")))
     }
 
-    /// Installs the received file.
+    /// Installs the received files.
     pub fn install_received(
         &self,
         ticket: JobGuard,
-        file: PathBuf,
+        files: ProgramFiles,
         shown: String,
         with: InstallOptions,
     ) -> UpdateJob {
         let (job, this) = (ticket.job(), self.clone());
         let source = FromFile {
-            path: file,
+            path: files.client,
             shown,
             is_ours: true,
+            translator: files.translator,
         };
         tokio::spawn(async move { this.run_install(Box::new(source), with, ticket).await });
         job
     }
 
-    /// Removes the received file.
+    /// Removes the received files.
     pub async fn remove_received(&self, file: &Path) {
         if let Some(dir) = file.parent().map(Path::to_owned) {
             let store = self.store().clone();
@@ -187,24 +196,27 @@ impl UpdateService {
         with: InstallOptions,
         ticket: JobGuard,
     ) {
-        let (came, manifest) = match fetch_into_store(self.store(), source.as_ref(), &ticket).await
-        {
-            Ok(came) => came,
-            Err(SourceError::Stopped) => return,
-            Err(SourceError::Cancelled) => {
-                return ticket
-                    .end(JobStage::Cancelled, "Canceled. Nothing was installed.")
-                    .await;
-            }
-            Err(SourceError::Failed { message, excerpt }) => {
-                ticket.show(|job| job.excerpt = excerpt);
-                ticket.end(JobStage::Failed, message).await;
-                return self.scan_store().await;
-            }
-        };
+        let (came, manifest, no_translator) =
+            match fetch_into_store(self.store(), source.as_ref(), &ticket).await {
+                Ok(came) => came,
+                Err(SourceError::Stopped) => return,
+                Err(SourceError::Cancelled) => {
+                    return ticket
+                        .end(JobStage::Cancelled, "Canceled. Nothing was installed.")
+                        .await;
+                }
+                Err(SourceError::Failed { message, excerpt }) => {
+                    ticket.show(|job| job.excerpt = excerpt);
+                    ticket.end(JobStage::Failed, message).await;
+                    return self.scan_store().await;
+                }
+            };
         drop(source);
         let (name, message) = match &came {
-            InstallResult::New(name) => (name.clone(), format!("Client {name} is installed.")),
+            InstallResult::New(name) => (
+                name.clone(),
+                installed_text(name, manifest.translator.as_ref()),
+            ),
             InstallResult::Known(name) => (
                 name.clone(),
                 format!("The same program is already installed as {name}."),
@@ -221,6 +233,11 @@ impl UpdateService {
                 manifest.tag.unwrap_or_default()
             ),
             None => message,
+        };
+        let message = if manifest.translator.is_none() && !no_translator.is_empty() {
+            format!("{message} {no_translator}")
+        } else {
+            message
         };
         let actor = ticket.job().actor;
         self.finish_install(ticket, &name, message, with.switch, &actor)
@@ -300,6 +317,16 @@ impl UpdateService {
             .map_err(Error::internal)??;
         failpoint::reach("install.first-in-use");
         Ok(true)
+    }
+}
+
+fn installed_text(name: &str, translator: Option<&TranslatorManifest>) -> String {
+    match translator {
+        Some(translator) => format!(
+            "Client {name} is installed with translator {}.",
+            translator.version
+        ),
+        None => format!("Client {name} is installed."),
     }
 }
 

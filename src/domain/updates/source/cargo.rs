@@ -1,5 +1,5 @@
-//! Builds a client from the cargo registry with the user's own cargo. This takes long and needs
-//! much disk space. cargo verifies its downloads with the checksums of the registry.
+//! Builds a client and its translator from the cargo registry with the user's own cargo. This takes
+//! long and needs much disk space. cargo verifies its downloads with the checksums of the registry.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -11,22 +11,25 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::super::job_tracker::JobGuard;
 use super::super::model::{ClientOrigin, FileProof, JobStage};
-use super::{ClientSource, SourceError, SourceFile};
+use super::{ClientSource, ProgramFiles, SourceError, SourceFile};
+use crate::domain::configs::ClientVersion;
 use crate::domain::instances::program::NAME;
 use crate::keeper::names;
+use crate::programs::translator::version::{PROGRAM as TRANSLATOR, SAME_NUMBER_FROM};
 
 /// Number of build output lines to keep.
 const KEPT: usize = 12;
 /// Maximum length of a line, bytes.
 const LINE: usize = 300;
-/// Disk space of a build: 2.1 GB for version 0.6.0.
+/// Disk space of a build. Version 0.6.0: 2.1 GB for the client, and less than 1 GB for the
+/// translator, which shares dependencies with it.
 const ROOM: u64 = 4 * 1024 * 1024 * 1024;
 
 /// A version to build.
 #[derive(Debug)]
 pub struct FromCargo {
-    /// For example `0.6.0`.
-    pub version: String,
+    /// For example 0.6.0.
+    pub version: ClientVersion,
     /// The cargo that builds it.
     pub cargo: PathBuf,
 }
@@ -58,14 +61,53 @@ impl ClientSource for FromCargo {
 }
 
 impl FromCargo {
+    /// The commands run in one target directory, so that the dependencies that client and translator
+    /// share are built once.
     async fn build(&self, dir: &Path, ticket: &JobGuard) -> Result<SourceFile, SourceError> {
-        let shown = format!("cargo install {NAME} --version {} --locked", self.version);
-        ticket
-            .stage(
-                JobStage::Building,
-                format!("Running {shown}. This takes several minutes."),
-            )
-            .await?;
+        let names: &[&str] = if self.version >= SAME_NUMBER_FROM {
+            &[NAME, TRANSLATOR]
+        } else {
+            &[NAME]
+        };
+        let mut commands = Vec::new();
+        for (at, name) in names.iter().enumerate() {
+            let shown = format!("cargo install {name} --version {} --locked", self.version);
+            let turn = match names {
+                [_] => String::new(),
+                _ => format!(" ({} of {})", at + 1, names.len()),
+            };
+            ticket
+                .stage(
+                    JobStage::Building,
+                    format!("Running {shown}{turn}. This takes several minutes."),
+                )
+                .await?;
+            self.build_program(name, &shown, dir, ticket).await?;
+            commands.push(shown);
+        }
+        let place = |name: &str| dir.join("root/bin").join(name);
+        Ok(SourceFile {
+            files: ProgramFiles {
+                client: place(NAME),
+                translator: names.contains(&TRANSLATOR).then(|| place(TRANSLATOR)),
+            },
+            origin: ClientOrigin::Built,
+            tag: None,
+            from: commands.join(" && "),
+            proof: FileProof::Registry,
+            notes: String::new(),
+            no_translator: "jd-manager builds translators only for client 0.3.0 and newer.",
+        })
+    }
+
+    /// Builds one program into `root/bin`.
+    async fn build_program(
+        &self,
+        name: &str,
+        shown: &str,
+        dir: &Path,
+        ticket: &JobGuard,
+    ) -> Result<(), SourceError> {
         // With the chain-loader of clients: it exits with this process, cannot gain privileges, and
         // has a low CPU priority.
         let mut command = tokio::process::Command::new("/proc/self/exe");
@@ -83,9 +125,9 @@ impl FromCargo {
         command
             .args([
                 "install",
-                NAME,
+                name,
                 "--version",
-                &self.version,
+                &self.version.to_string(),
                 "--locked",
                 "--root",
             ])
@@ -136,24 +178,17 @@ impl FromCargo {
         drop(group);
         let status =
             ended.map_err(|e| SourceError::failed(format!("Cannot wait for {shown}: {e}.")))?;
-        let file = dir.join("root/bin").join(NAME);
+        let file = dir.join("root/bin").join(name);
         if !status.success() || !file.is_file() {
             return Err(SourceError::Failed {
                 message: format!(
-                    "{shown} failed. See the end of its output. On Debian, \"apt install build-essential capnproto libcapnp-dev cmake\" installs what is usually \
-                     missing."
+                    "{shown} failed, so nothing was installed. See the end of its output. On Debian, \"apt install build-essential capnproto \
+                     libcapnp-dev cmake\" installs what is usually missing."
                 ),
                 excerpt: lines.kept(),
             });
         }
-        Ok(SourceFile {
-            file,
-            origin: ClientOrigin::Built,
-            tag: None,
-            from: shown,
-            proof: FileProof::Registry,
-            notes: String::new(),
-        })
+        Ok(())
     }
 }
 

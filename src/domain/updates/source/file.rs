@@ -1,4 +1,5 @@
-//! A client from a file: a program or a release archive. The origin of the file is not verified.
+//! A client from a file: a program or a release archive, or two programs. The origin of the files is
+//! not verified.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::job_tracker::JobGuard;
 use super::super::model::{ClientOrigin, FileProof, JobStage};
-use super::{ClientSource, LARGEST, SourceError, SourceFile, unpack};
+use super::{ClientSource, LARGEST, NOT_IN_ARCHIVE, ProgramFiles, SourceError, SourceFile, unpack};
 
 /// How a file compressed by gzip begins (RFC 1952).
 const ARCHIVE: [u8; 2] = [0x1f, 0x8b];
@@ -24,6 +25,8 @@ pub struct FromFile {
     pub shown: String,
     /// It was received for this job and may be moved; otherwise it is copied.
     pub is_ours: bool,
+    /// The translator that was received with it, in the directory of the job.
+    pub translator: Option<PathBuf>,
 }
 
 impl ClientSource for FromFile {
@@ -67,19 +70,32 @@ impl FromFile {
             )),
             FileSelection::Copy(e) => e.into(),
         })?;
-        let file = if is_archive {
-            unpack(copy, dir).await?
-        } else {
-            copy
+        let (files, no_translator) = match (is_archive, &self.translator) {
+            (true, Some(_)) => {
+                return Err(SourceError::failed(format!(
+                    "Nothing was installed: {} is an archive, which cannot be combined with a separate translator. Choose the archive alone, or the \
+                     two programs.",
+                    self.shown
+                )));
+            }
+            (true, None) => (unpack(copy, dir).await?, NOT_IN_ARCHIVE),
+            (false, translator) => {
+                let files = ProgramFiles {
+                    client: copy,
+                    translator: translator.clone(),
+                };
+                (files, "")
+            }
         };
         let from = self.shown.clone();
         Ok(SourceFile {
-            file,
+            files,
             origin: ClientOrigin::File,
             tag: None,
             from,
             proof: FileProof::None,
             notes: String::new(),
+            no_translator,
         })
     }
 }

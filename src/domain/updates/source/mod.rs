@@ -1,5 +1,5 @@
-//! The sources of clients. Each source writes one program file to a temporary directory and reports
-//! its origin. `install` does the rest.
+//! The sources of clients. Each source writes the client, and the translator if it has one, to a
+//! temporary directory and reports their origin. `install` does the rest.
 
 mod cargo;
 mod file;
@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 
 use super::job_tracker::JobGuard;
 use super::model::{ClientOrigin, FileProof};
+use super::tags::{MEMBER, TRANSLATOR_MEMBER};
 use crate::base::error::Error;
-use crate::infra::archive::ArchiveLimits;
+use crate::infra::archive::{ArchiveLimits, MemberTarget};
 
 /// Maximum size of a program. The real one has 50 MB with debug symbols.
 pub const LARGEST: u64 = 512 * 1024 * 1024;
@@ -26,11 +27,20 @@ pub const LIMITS: ArchiveLimits = ArchiveLimits {
     entries: 1000,
 };
 
-/// A program file and its origin.
+/// The program files of one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramFiles {
+    /// Path of the client.
+    pub client: PathBuf,
+    /// Path of the translator; none: the source has none.
+    pub translator: Option<PathBuf>,
+}
+
+/// The program files and their origin.
 #[derive(Debug)]
 pub struct SourceFile {
-    /// Its path, in the given directory.
-    pub file: PathBuf,
+    /// The files, in the given directory.
+    pub files: ProgramFiles,
     /// Kind of the source.
     pub origin: ClientOrigin,
     /// The tag of its release.
@@ -41,6 +51,8 @@ pub struct SourceFile {
     pub proof: FileProof,
     /// Release notes.
     pub notes: String,
+    /// Why there is no translator, as a sentence for the message of the job.
+    pub no_translator: &'static str,
 }
 
 /// Why there is no file.
@@ -102,10 +114,10 @@ impl From<tokio::task::JoinError> for SourceError {
 
 /// A source of one client.
 pub trait ClientSource: Send + Sync {
-    /// Maximum disk space needed, including the client itself, bytes.
+    /// Maximum disk space needed, including the programs themselves, bytes.
     fn room(&self) -> u64;
 
-    /// Writes the program file to `dir`, reporting progress.
+    /// Writes the program files to `dir`, reporting progress.
     fn fetch<'a>(
         &'a self,
         dir: &'a Path,
@@ -113,16 +125,34 @@ pub trait ClientSource: Send + Sync {
     ) -> BoxFuture<'a, Result<SourceFile, SourceError>>;
 }
 
-/// Unpacks the client from a release archive.
-async fn unpack(archive: PathBuf, dir: &Path) -> Result<PathBuf, SourceError> {
-    let into = dir.join("client");
-    let file = into.clone();
+/// [`SourceFile::no_translator`] of an archive.
+const NOT_IN_ARCHIVE: &str = "The archive contains no translator.";
+
+/// Unpacks the client from a release archive, and the translator if it contains one.
+async fn unpack(archive: PathBuf, dir: &Path) -> Result<ProgramFiles, SourceError> {
+    let (client, translator) = (dir.join("client"), dir.join("translator"));
+    let into = (client.clone(), translator.clone());
     let unpacked = tokio::task::spawn_blocking(move || {
-        crate::infra::archive::extract(&archive, super::tags::MEMBER, &into, LIMITS)
+        let wanted = [
+            MemberTarget {
+                path: MEMBER,
+                into: &into.0,
+                is_required: true,
+            },
+            MemberTarget {
+                path: TRANSLATOR_MEMBER,
+                into: &into.1,
+                is_required: false,
+            },
+        ];
+        crate::infra::archive::extract(&archive, &wanted, LIMITS)
     })
     .await?;
     match unpacked {
-        Ok(_) => Ok(file),
+        Ok(sizes) => Ok(ProgramFiles {
+            client,
+            translator: matches!(sizes[..], [_, Some(_)]).then_some(translator),
+        }),
         Err(crate::infra::archive::ArchiveRefusal::Disk(error)) => Err(error.into()),
         Err(refused) => Err(SourceError::failed(format!(
             "Nothing was installed: {refused}."

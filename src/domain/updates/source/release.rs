@@ -1,4 +1,4 @@
-//! A client from a release: downloaded, verified with the release's checksum and signature,
+//! The programs of a release: downloaded, verified with the release's checksum and signature,
 //! unpacked.
 
 use futures_util::FutureExt;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::super::job_tracker::JobGuard;
 use super::super::model::{ClientOrigin, ClientRelease, FileProof, JobStage, ReleaseAsset};
-use super::{ClientSource, LARGEST, SourceError, SourceFile, unpack};
+use super::{ClientSource, LARGEST, NOT_IN_ARCHIVE, SourceError, SourceFile, unpack};
 use crate::base::failpoint;
 use crate::infra::download::{DownloadError, DownloadRequest, Fetcher};
 use crate::infra::verify::check_signature;
@@ -133,18 +133,19 @@ impl FromRelease {
         failpoint::reach("install.verified");
 
         ticket
-            .stage(JobStage::Unpacking, "Unpacking the client.")
+            .stage(JobStage::Unpacking, "Unpacking the programs.")
             .await?;
-        let file = unpack(archive, dir).await?;
+        let files = unpack(archive, dir).await?;
         failpoint::reach("install.unpacked");
         let (from, notes) = (url.clone(), self.release.notes.clone());
         Ok(SourceFile {
-            file,
+            files,
             origin: ClientOrigin::Release,
             tag: Some(tag.clone()),
             from,
             proof,
             notes,
+            no_translator: NOT_IN_ARCHIVE,
         })
     }
 }
