@@ -65,7 +65,9 @@ async fn create_demo_data(state: &AppState) -> Result<()> {
     for (at, (name, is_pool)) in SHOWN.into_iter().enumerate() {
         let keys = KeyPair::generate().map_err(Error::internal)?;
         let pool_key = KeyPair::generate().map_err(Error::internal)?.public_key;
-        let (listening, monitoring) = (free_port()?, free_port()?);
+        let (listening, monitoring, v1) = (free_port()?, free_port()?, free_port()?);
+        let translator =
+            json!({ "enabled": is_pool, "listening_address": format!("127.0.0.1:{v1}") });
         let upstream = json!({
             "authority_pubkey": pool_key, "pool_address": "pool.example", "pool_port": 3333,
             "jds_address": "pool.example", "jds_port": 3334, "user_identity": "demo.worker",
@@ -79,6 +81,7 @@ async fn create_demo_data(state: &AppState) -> Result<()> {
             "jdc_signature": "demo", "coinbase_reward_script": "addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)",
             "upstreams": if is_pool { vec![upstream] } else { Vec::new() },
             "template_provider_type": { "Sv2Tp": { "address": "127.0.0.1:8442" } },
+            "translator": translator,
         });
         let title = if is_pool {
             format!("{name}, with a pool")
