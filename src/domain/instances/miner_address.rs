@@ -74,7 +74,7 @@ pub struct MinerAddress {
 
 impl MinerAddress {
     /// The addresses for miners of one protocol.
-    pub fn of_protocol<'a>(all: &'a [Self], protocol: MinerProtocol) -> Vec<&'a Self> {
+    pub fn of_protocol(all: &[Self], protocol: MinerProtocol) -> Vec<&Self> {
         let is_wanted = |address: &&Self| address.protocol == protocol;
         all.iter().filter(is_wanted).collect()
     }
