@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::model::{InstanceRow, unknown};
 use super::ports::{self, PortConflict, PortHolder};
-use super::program::{ClientProgram, ProgramSource, TRANSLATOR_NAME, environment};
+use super::program::{ClientProgram, ProgramSource, environment};
 use super::queries;
 use crate::base::error::{Error, FieldError, FileError, Result};
 use crate::base::ids::InstanceId;
@@ -22,14 +22,11 @@ use crate::keeper::dependency::Dependency;
 use crate::keeper::names;
 use crate::keeper::protocol::{KeeperSpec, TranslatorSpec};
 use crate::programs::bitcoin_core::places;
+use crate::programs::translator;
 
 /// The line that the client logs when it is ready for miners (`channel_manager/mod.rs` of
 /// jd_client_sv2; the same in 0.1.0–0.6.0).
 const READY: &str = "Required template data received, ready to accept connections";
-
-/// The line by which the translator says that it serves miners (`sv1_server` of translator_sv2; the
-/// same in 0.2.0–0.6.0).
-const TRANSLATOR_READY: &str = "Translator Proxy: listening on";
 
 /// Prepares starts.
 #[derive(Clone, Debug)]
@@ -165,7 +162,10 @@ impl StartPreparation {
                  program, or turn off the Stratum V1 port in the configuration.",
                 saved.name,
                 program.version,
-                program.path.with_file_name(TRANSLATOR_NAME).display()
+                program
+                    .path
+                    .with_file_name(translator::version::PROGRAM)
+                    .display()
             )));
         };
         let mut monitoring = configs::monitoring_near(settings);
@@ -185,7 +185,7 @@ impl StartPreparation {
         let mut env: Vec<(String, String)> = environment().collect();
         env.push(("RUST_LOG".into(), "info".into()));
         let spec = TranslatorSpec {
-            ready_when: vec![TRANSLATOR_READY.into()],
+            ready_when: vec![translator::diagnosis::READY.into()],
             ..TranslatorSpec::new(
                 translator.path,
                 config_args(translator.first_args, names::TRANSLATOR_CONFIG),

@@ -11,14 +11,13 @@ use tokio::sync::Mutex;
 use crate::base::error::{Error, Result};
 use crate::domain::configs::ClientVersion;
 use crate::infra::executable::{self, ExecutableError, trial};
+use crate::programs::translator;
 
 /// How long a failed version check is remembered.
 const FAILURE_HOLDS: Duration = Duration::from_secs(30);
 
 /// The program's name in the managed store.
 pub const NAME: &str = "jd_client_sv2";
-/// The translator's, in the same directory.
-pub const TRANSLATOR_NAME: &str = "translator_sv2";
 /// The link in the store to the version in use.
 pub const CURRENT: &str = "current";
 
@@ -197,7 +196,7 @@ impl ProgramSource {
         if let Some(translator) = &self.translator {
             return Ok(Some(translator.clone()));
         }
-        let path = client.with_file_name(TRANSLATOR_NAME);
+        let path = client.with_file_name(translator::version::PROGRAM);
         let inspected = path.clone();
         let is_usable =
             tokio::task::spawn_blocking(move || executable::inspect(&inspected).is_ok())
@@ -261,7 +260,7 @@ fn inspect(path: &Path, is_store: bool) -> Result<()> {
 ///
 /// # Errors
 /// No output, or not that of a client; as text.
-pub async fn ask_version(
+async fn ask_version(
     path: &Path,
     first_args: &[String],
 ) -> std::result::Result<ClientVersion, String> {
