@@ -28,7 +28,7 @@ pub fn render_translator(
 ) -> Option<Result<String, Vec<FieldError>>> {
     let settings = config.enabled_translator()?;
     let file = translator_config(config, settings, monitoring);
-    let rendered = file.render(reserved_extranonce(config));
+    let rendered = file.to_toml(reserved_extranonce(config));
     Some(rendered.map_err(|faults| faults.into_iter().map(field_error).collect()))
 }
 

@@ -339,7 +339,20 @@ impl Instance {
     }
 
     fn with_programs(mut self, translator: Option<&TranslatorStatus>) -> Self {
-        self.programs = InstanceProgram::of(&self, translator);
+        let client = InstanceProgram {
+            name: ProgramName::Client,
+            status: self.status.as_str(),
+            pid: self.pid,
+            version: self.running_version.clone(),
+            started_at: self.start_time.map(Timestamp),
+            restarts: u32::try_from(self.restarts).unwrap_or_default(),
+            failures: self.failures,
+            retry_at: self.retry_at,
+            last_error: self.last_error.clone(),
+        };
+        let version = self.running_version.clone();
+        let translator = translator.map(|reported| InstanceProgram::translator(reported, version));
+        self.programs = std::iter::once(client).chain(translator).collect();
         self
     }
 

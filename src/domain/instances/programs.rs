@@ -3,7 +3,6 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::model::Instance;
 use crate::base::clock::Timestamp;
 use crate::keeper::protocol::TranslatorStatus;
 use crate::keeper::translator_machine::TranslatorState;
@@ -49,38 +48,23 @@ pub struct InstanceProgram {
 }
 
 impl InstanceProgram {
-    /// The programs of an instance, the client first. `translator`: what its keeper reports; none: it
-    /// has none.
-    pub fn of(instance: &Instance, translator: Option<&TranslatorStatus>) -> Vec<Self> {
-        let client = Self {
-            name: ProgramName::Client,
-            status: instance.status.as_str(),
-            pid: instance.pid,
-            version: instance.running_version.clone(),
-            started_at: instance.start_time.map(Timestamp),
-            restarts: u32::try_from(instance.restarts).unwrap_or_default(),
-            failures: instance.failures,
-            retry_at: instance.retry_at,
-            last_error: instance.last_error.clone(),
-        };
-        let translator = translator.map(|translator| Self {
+    /// A translator, as its keeper reports it. `version`: that of the client.
+    pub fn translator(reported: &TranslatorStatus, version: Option<String>) -> Self {
+        let is_waiting = reported.state == TranslatorState::BackingOff;
+        Self {
             name: ProgramName::Translator,
-            status: translator.state.as_str(),
-            pid: translator.pid,
-            version: instance.running_version.clone(),
-            started_at: translator
+            status: reported.state.as_str(),
+            pid: reported.pid,
+            version,
+            started_at: reported
                 .started_at
                 .map(Timestamp)
-                .filter(|_| translator.pid.is_some()),
-            restarts: translator.restarts,
-            failures: translator.failures,
-            retry_at: translator
-                .retry_at
-                .filter(|_| translator.state == TranslatorState::BackingOff)
-                .map(Timestamp),
-            last_error: translator.last_error.clone(),
-        });
-        std::iter::once(client).chain(translator).collect()
+                .filter(|_| reported.pid.is_some()),
+            restarts: reported.restarts,
+            failures: reported.failures,
+            retry_at: reported.retry_at.filter(|_| is_waiting).map(Timestamp),
+            last_error: reported.last_error.clone(),
+        }
     }
 
     /// The state of a translator in a few words; empty for the client.

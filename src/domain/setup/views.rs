@@ -1,5 +1,6 @@
 //! The pages of setup, which are also its JSON. No I/O: callers pass in everything that is shown.
 
+mod choices;
 mod labels;
 pub mod watch;
 
@@ -8,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::IntoEnumIterator;
 
+use self::choices::{SetupChoice, miner_choices, mode_choices};
 use self::labels::{label, place_of};
 use super::node::{NodeSocket, NodeSocketState};
 use super::probe::ProbeResult;
@@ -39,13 +41,6 @@ struct SetupError<'p> {
     href: String,
     label: String,
     detail: &'p str,
-}
-
-/// A mining mode, or a kind of miners.
-struct ModeChoice {
-    value: &'static str,
-    title: &'static str,
-    help: &'static str,
 }
 
 /// A section of the review.
@@ -263,43 +258,8 @@ impl StepPage {
             .all(|step| step == SetupStep::Review || self.answers.has(step))
     }
 
-    fn choices(&self) -> [ModeChoice; 3] {
-        [
-            ModeChoice {
-                value: MiningMode::FullTemplate.as_str(),
-                title: "Pool, full templates",
-                help: "Your node chooses the transactions, and your client declares them to the pool. The pool pays you for shares.",
-            },
-            ModeChoice {
-                value: MiningMode::CoinbaseOnly.as_str(),
-                title: "Pool, coinbase only",
-                help: "Your node creates the templates, but your client does not send the transactions to the pool. The pool must support this mode.",
-            },
-            ModeChoice {
-                value: MiningMode::SoloMining.as_str(),
-                title: "Solo, without a pool",
-                help: "You keep the full reward of the blocks you mine and earn nothing otherwise. With a small miner, you may never find a block.",
-            },
-        ]
-    }
-
-    fn miner_choices(&self) -> [ModeChoice; 2] {
-        [
-            ModeChoice {
-                value: "v1",
-                title: "Stratum V1, or not sure",
-                help: "Most miners. Opens a port for Stratum V1 and one for Stratum V2.",
-            },
-            ModeChoice {
-                value: "v2",
-                title: "Only Stratum V2",
-                help: "Firmware with Stratum V2: Braiins OS, AxeOS 2.14 or newer, NerdQAxe.",
-            },
-        ]
-    }
-
     /// Stratum V1 is the default if the client has a translator.
-    fn is_miners(&self, choice: &ModeChoice) -> bool {
+    fn is_miners(&self, choice: &SetupChoice) -> bool {
         let chosen = self.answers.get("miners");
         let usual = if self.has_translator { "v1" } else { "v2" };
         chosen == choice.value || chosen.is_empty() && choice.value == usual
@@ -312,7 +272,7 @@ impl StepPage {
         ])
     }
 
-    fn is_mode(&self, choice: &ModeChoice) -> bool {
+    fn is_mode(&self, choice: &SetupChoice) -> bool {
         let chosen = self.answers.get("mode");
         chosen == choice.value
             || chosen.is_empty() && choice.value == MiningMode::FullTemplate.as_str()
@@ -464,8 +424,7 @@ impl StepPage {
             return Vec::new();
         };
         let line = |name: &str, text: String| (name.to_owned(), text);
-        let title = self
-            .choices()
+        let title = mode_choices()
             .into_iter()
             .find(|choice| choice.value == config.mode.as_str())
             .map_or("", |choice| choice.title);

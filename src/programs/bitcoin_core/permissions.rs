@@ -250,7 +250,7 @@ mod tests {
         };
         let detail = found.detail();
         assert!(
-            detail.contains("may not enter the directory /home/bitcoin/.bitcoin (owner uid 4000000, group root, mode 0700)"),
+            detail.contains("is not allowed to enter the directory /home/bitcoin/.bitcoin (owner uid 4000000, group root, mode 0700)"),
             "{detail}"
         );
         let advice = found.advice();

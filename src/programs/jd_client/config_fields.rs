@@ -166,6 +166,15 @@ pub const USUAL_CORE: [(&str, &str); 4] = [
     ("template_provider_type.BitcoinCoreIpc.min_interval", "5"),
 ];
 
+/// The form values of the translator section while a configuration has none.
+pub const USUAL_TRANSLATOR: [(&str, &str); 5] = [
+    ("translator.enabled", "false"),
+    ("translator.listening_address", "0.0.0.0:34255"),
+    ("translator.min_miner_hashrate", "500 GH/s"),
+    ("translator.shares_per_minute", "6.0"),
+    ("translator.aggregate_channels", "false"),
+];
+
 const R: KeyPresence = KeyPresence::Required;
 const O: KeyPresence = KeyPresence::Optional;
 const I: KeyPresence = KeyPresence::Ignored;

@@ -252,7 +252,7 @@ impl TranslatorConfig {
     ///
     /// # Errors
     /// All [`Self::faults`], if there are any.
-    pub fn render(&self, reserved: u8) -> Result<String, Vec<TranslatorConfigFault>> {
+    pub fn to_toml(&self, reserved: u8) -> Result<String, Vec<TranslatorConfigFault>> {
         let faults = self.faults(reserved);
         if faults.is_empty() {
             Ok(self.table().to_string())

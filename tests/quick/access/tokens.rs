@@ -171,7 +171,7 @@ async fn tokens_of_the_command_line_work_at_once() {
     );
     let list = printed(run(&manager, &["token", "list"], ""));
     assert!(
-        list.contains("operator  cron  until 20") && !list.contains(secret.trim()),
+        list.contains("operator  cron  expires 20") && !list.contains(secret.trim()),
         "{list}"
     );
     printed(run(&manager, &["token", "revoke", "cron"], ""));

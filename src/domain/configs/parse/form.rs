@@ -15,7 +15,7 @@
 //! Callers remove other form fields (name, description) first; otherwise they cause a warning.
 
 use super::table::split_list;
-use crate::programs::jd_client::config_fields::{ConfigField, FieldKind};
+use crate::programs::jd_client::config_fields::{ConfigField, FieldKind, USUAL_TRANSLATOR};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -74,7 +74,18 @@ pub fn form_to_value(pairs: impl IntoIterator<Item = (String, String)>) -> Value
             _ => top.insert(name, list.into()),
         };
     }
-    if !translator.is_empty() {
+    // A section that was never used stays absent.
+    let is_unused = |(name, value): &(&str, &str)| {
+        let field = name.trim_start_matches("translator.");
+        translator.get(field).is_none_or(|text| text == value)
+    };
+    let is_off = translator
+        .get("enabled")
+        .is_none_or(|enabled| enabled == "false");
+    let has_networks = translator
+        .get("miner_telemetry")
+        .is_some_and(|telemetry| telemetry["cidrs"] != json!([]));
+    if !is_off || has_networks || !USUAL_TRANSLATOR.iter().all(|usual| is_unused(usual)) {
         top.insert("translator".into(), translator.into());
     }
     if let Some(choice) = provider_choice(chosen, providers) {
@@ -136,7 +147,7 @@ pub fn form_name(pointer: &str) -> String {
 mod tests {
     use super::*;
     use crate::domain::configs::parse::read;
-    use crate::domain::configs::samples;
+    use crate::domain::configs::{TranslatorSettings, samples};
     use proptest::prelude::*;
 
     fn form(pairs: &[(&str, &str)]) -> Value {
@@ -203,6 +214,31 @@ mod tests {
         assert_eq!(
             read(&value, None).unwrap().config,
             samples::with_translator()
+        );
+    }
+
+    #[test]
+    fn an_unused_translator_section_stays_absent() {
+        let usual: Vec<(&str, &str)> = USUAL_TRANSLATOR.to_vec();
+        assert!(form(&usual).get("translator").is_none());
+        assert!(form(&[]).get("translator").is_none());
+        for (name, text) in [
+            ("translator.enabled", "true"),
+            ("translator.min_miner_hashrate", "100 TH/s"),
+            ("translator.miner_telemetry.cidrs", "192.168.1.0/24"),
+        ] {
+            let mut changed = usual.clone();
+            changed.push((name, text));
+            assert!(form(&changed).get("translator").is_some(), "{name}");
+        }
+        // The form shows what the translator would do if it were on.
+        let mut on = usual;
+        on.push(("translator.enabled", "true"));
+        let mut value = samples::pool().to_stored_value();
+        value["translator"] = form(&on)["translator"].clone();
+        assert_eq!(
+            read(&value, None).unwrap().config.translator,
+            Some(TranslatorSettings::starting())
         );
     }
 

@@ -215,7 +215,7 @@ fn wrong_values_are_refused_at_their_field() {
         (
             with("authority_secret_key", json!("")),
             "/authority_secret_key",
-            "missing",
+            "Enter the secret key that belongs to the public key",
         ),
         (
             with("authority_secret_key", json!(MASK)),

@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 use super::fields::label_of;
 use crate::base::quantity::typed_value;
 use crate::base::units::Unit;
+use crate::domain::configs::ClientConfig;
 use crate::domain::configs::rules::MOST_UPSTREAMS;
-use crate::domain::configs::{ClientConfig, TranslatorSettings};
 use crate::domain::keys::SecretKey;
-use crate::programs::jd_client::config_fields::{FIELDS, FieldGroup, SECRET_FIELD, USUAL_CORE};
+use crate::programs::jd_client::config_fields::{
+    FIELDS, FieldGroup, SECRET_FIELD, USUAL_CORE, USUAL_TRANSLATOR,
+};
 
 /// The pairs that a form sent.
 pub type Pairs = [(String, String)];
@@ -52,15 +54,14 @@ impl FormValues {
         if !is_ipc {
             fields.extend(USUAL_CORE.map(|(name, value)| (name.to_owned(), value.to_owned())));
         }
-        let translator = config.translator.clone().unwrap_or(TranslatorSettings {
-            // The form shows what it would be.
-            enabled: false,
-            ..TranslatorSettings::starting()
-        });
-        let hashrate = typed_value(Unit::HashesPerSecond, translator.min_miner_hashrate);
-        let value = serde_json::to_value(translator).unwrap_or_default();
-        flatten("translator".into(), &value, &mut fields);
-        fields.insert("translator.min_miner_hashrate".into(), hashrate);
+        match &config.translator {
+            Some(translator) => drop(fields.insert(
+                "translator.min_miner_hashrate".into(),
+                typed_value(Unit::HashesPerSecond, translator.min_miner_hashrate),
+            )),
+            None => fields
+                .extend(USUAL_TRANSLATOR.map(|(name, value)| (name.to_owned(), value.to_owned()))),
+        }
         fields.insert("name".into(), name.into());
         fields.insert("description".into(), description.into());
         Self {

@@ -72,7 +72,7 @@ fn the_text_has_what_each_version_requires() {
         telemetry_networks: networks.clone(),
         ..config()
     };
-    let text = config.render(RESERVED).unwrap();
+    let text = config.to_toml(RESERVED).unwrap();
     let newest: File0_6 = toml::from_str(&text).unwrap();
     let oldest: File0_2 = toml::from_str(&text).unwrap();
     assert_eq!(oldest.user_identity, "acct");
@@ -131,7 +131,7 @@ fn a_rendered_file_is_read_as_what_it_was() {
         listening: "[::1]:34255".parse().unwrap(),
         ..config()
     };
-    let import = read(&config.render(RESERVED).unwrap()).unwrap();
+    let import = read(&config.to_toml(RESERVED).unwrap()).unwrap();
     assert_eq!(import.config, config);
     let skipped: Vec<&str> = import.notes.iter().map(|note| note.key.as_str()).collect();
     assert_eq!(skipped, ["max_supported_version", "min_supported_version"]);
@@ -156,7 +156,7 @@ fn a_file_of_the_real_program_is_read() {
 
 #[test]
 fn values_are_read_as_leniently_as_the_translator_reads_them() {
-    let text = config().render(RESERVED).unwrap();
+    let text = config().to_toml(RESERVED).unwrap();
     let lenient = text
         .replace("downstream_port = 34255", "DOWNSTREAM_PORT = \"34255\"")
         .replace("shares_per_minute = 6.0", "shares_per_minute = 6")
@@ -171,7 +171,7 @@ fn values_are_read_as_leniently_as_the_translator_reads_them() {
 
 #[test]
 fn what_is_wrong_in_a_file_comes_with_its_line() {
-    let text = config().render(RESERVED).unwrap();
+    let text = config().to_toml(RESERVED).unwrap();
     let complaints = |text: &str| {
         read(text)
             .unwrap_err()
@@ -228,7 +228,7 @@ fn what_is_wrong_in_a_file_comes_with_its_line() {
 
 #[test]
 fn keys_that_are_not_imported_are_named() {
-    let text = config().render(RESERVED).unwrap()
+    let text = config().to_toml(RESERVED).unwrap()
         + "[[upstreams]]\naddress = \"b\"\n[miner_telemetry.x]\nlog_file = \"y\"\nmonitoring_address = \"z\"\nfoo = 1\n";
     let text = format!("log_file = \"x\"\nverify_payout = true\nnonsense = []\n{text}");
     let notes = read(&text).unwrap().notes;
@@ -311,7 +311,7 @@ fn every_value_that_would_end_the_translator_is_refused() {
         let faults = config.faults(RESERVED);
         assert_eq!(keys(&faults), [key], "{config:?}");
         assert!(faults[0].detail.ends_with('.'), "{faults:?}");
-        assert_eq!(config.render(RESERVED), Err(faults));
+        assert_eq!(config.to_toml(RESERVED), Err(faults));
     }
 }
 
@@ -360,7 +360,7 @@ proptest! {
     #[test]
     fn any_accepted_numbers_are_what_the_translator_reads(hashrate in any::<f64>(), shares in any::<f64>()) {
         let config = TranslatorConfig { min_hashrate: hashrate, shares_per_minute: shares, ..config() };
-        if let Ok(text) = config.render(RESERVED) {
+        if let Ok(text) = config.to_toml(RESERVED) {
             let file: File0_6 = toml::from_str(&text).unwrap();
             let difficulty = file.downstream_difficulty_config;
             for number in [difficulty.min_individual_miner_hashrate, difficulty.shares_per_minute] {

@@ -1,5 +1,5 @@
 //! Diagnosis from the translator's log: why it exited ([`cause`]), and the status of a running
-//! translator ([`TranslatorStatus`]).
+//! translator ([`TranslatorLogStatus`]).
 //!
 //! Pure: lines in, values out. It contains the log messages of `translator_sv2` and does not depend
 //! on instances, files or the database. Log lines have the same format as the client's. Exit codes
@@ -20,7 +20,7 @@ use crate::programs::jd_client::diagnosis::{
 use crate::programs::log_line::LineParts;
 use causes::rules;
 
-pub use status::{Sv1MinerStage, TranslatorShares, TranslatorState, TranslatorStatus};
+pub use status::{Sv1MinerStage, TranslatorLogStatus, TranslatorPhase, TranslatorShares};
 
 /// The text of the line that means that miners can connect, in all versions.
 pub const READY: &str = "Translator Proxy: listening on ";

@@ -94,15 +94,15 @@ fn lines(log: &[u8]) -> impl Iterator<Item = &[u8]> {
     log.split(|b| *b == b'\n')
 }
 
-fn status(log: &[u8]) -> TranslatorStatus {
-    let mut status = TranslatorStatus::default();
+fn status(log: &[u8]) -> TranslatorLogStatus {
+    let mut status = TranslatorLogStatus::default();
     for line in lines(log) {
         status.apply_line(line);
     }
     status
 }
 
-fn summary(status: &TranslatorStatus) -> String {
+fn summary(status: &TranslatorLogStatus) -> String {
     let shares = &status.shares;
     format!(
         "{:?} | {} of {} | {} | {} {} {} {}",
@@ -174,7 +174,7 @@ fn a_status_that_is_stored_after_any_line_continues_in_the_same_way() {
     for (name, ..) in LOGS {
         let log = read(name);
         let whole = status(&log);
-        let mut stored = TranslatorStatus::default();
+        let mut stored = TranslatorLogStatus::default();
         for line in lines(&log) {
             stored.apply_line(line);
             let text = serde_json::to_string(&stored).unwrap();
@@ -188,7 +188,7 @@ fn a_status_that_is_stored_after_any_line_continues_in_the_same_way() {
 fn miners_are_followed_through_a_run() {
     let log = read("two_miners_then_jdc_ended");
     let mut seen = BTreeSet::new();
-    let mut status = TranslatorStatus::default();
+    let mut status = TranslatorLogStatus::default();
     for line in lines(&log) {
         status.apply_line(line);
         seen.insert((status.connected_miners(), status.miners_without_channel()));
@@ -206,10 +206,10 @@ fn the_ready_line_is_the_one_that_means_serving() {
         let mut watcher = LineWatcher::default();
         watcher.begin(vec![READY.into()]);
         let is_ready = watcher.look(&log);
-        let mut status = TranslatorStatus::default();
+        let mut status = TranslatorLogStatus::default();
         let has_served = lines(&log).any(|line| {
             status.apply_line(line);
-            status.state == TranslatorState::Serving
+            status.state == TranslatorPhase::Serving
         });
         assert_eq!(is_ready, has_served, "{name}");
     }
@@ -220,9 +220,9 @@ fn the_log_of_a_client_says_nothing_about_a_translator() {
     let found = status(&read(OF_CLIENT));
     assert_eq!(
         found,
-        TranslatorStatus {
+        TranslatorLogStatus {
             heard: found.heard,
-            ..TranslatorStatus::default()
+            ..TranslatorLogStatus::default()
         }
     );
 }

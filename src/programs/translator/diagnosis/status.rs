@@ -1,7 +1,7 @@
 //! The status of a running translator, from its log line by line: its client, its miners and their
 //! shares.
 //!
-//! Pure: a line in, a changed [`TranslatorStatus`] out. The status can be stored after any line and
+//! Pure: a line in, a changed [`TranslatorLogStatus`] out. The status can be stored after any line and
 //! continued later. This module must not depend on files, instances or the current time.
 
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ const LOOKED_AT: usize = 4_096;
 /// The state of a translator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum TranslatorState {
+pub enum TranslatorPhase {
     /// The log does not show the state yet.
     #[default]
     Unknown,
@@ -45,7 +45,7 @@ pub enum TranslatorState {
     /// The translator lost the connection to its client. It disconnects its miners and exits unless
     /// it has another upstream.
     ClientLost,
-    /// The translator failed and is exiting; [`TranslatorStatus::failure`] has the reason.
+    /// The translator failed and is exiting; [`TranslatorLogStatus::failure`] has the reason.
     Failed,
     /// The translator is stopping on request.
     Stopping,
@@ -93,13 +93,13 @@ pub struct TranslatorShares {
 /// The status of a translator's current run, from its log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
-pub struct TranslatorStatus {
+pub struct TranslatorLogStatus {
     /// When the current run started.
     pub began: Option<Timestamp>,
     /// The time of the last line that has a time.
     pub heard: Option<Timestamp>,
     /// The state.
-    pub state: TranslatorState,
+    pub state: TranslatorPhase,
     /// When this state started; `None` if the log line has no time.
     pub since: Option<Timestamp>,
     /// Whether the translator is connected to the client.
@@ -136,7 +136,7 @@ pub struct TranslatorStatus {
     pub ended: Option<Timestamp>,
 }
 
-impl TranslatorStatus {
+impl TranslatorLogStatus {
     /// Processes one line without its line break. Returns whether anything other than times and
     /// counters changed.
     pub fn apply_line(&mut self, line: &[u8]) -> bool {
@@ -179,7 +179,7 @@ impl TranslatorStatus {
                     heard: Some(at),
                     ..Self::default()
                 };
-                self.enter(TranslatorState::Starting, at)
+                self.enter(TranslatorPhase::Starting, at)
             }
             TranslatorFact::UpstreamTry {
                 number,
@@ -189,12 +189,12 @@ impl TranslatorStatus {
                 (self.client_number, self.clients) = (number, of);
                 self.client = Some(address);
                 self.is_connected = false;
-                self.enter(TranslatorState::WaitingForClient, at)
+                self.enter(TranslatorPhase::WaitingForClient, at)
             }
             // Logged before each of three attempts; the line before the first one has already set
             // the state.
             TranslatorFact::UpstreamAttempt { number: _ } => {
-                self.enter(TranslatorState::WaitingForClient, at)
+                self.enter(TranslatorPhase::WaitingForClient, at)
             }
             TranslatorFact::UpstreamUp => {
                 self.client_refusal = None;
@@ -209,7 +209,7 @@ impl TranslatorStatus {
                 self.listening = Some(address);
                 self.failure = None;
                 self.ended = None;
-                self.enter(TranslatorState::Serving, at)
+                self.enter(TranslatorPhase::Serving, at)
             }
             TranslatorFact::Failure => self.fail(at),
             TranslatorFact::MinerConnected { miner } => {
@@ -272,13 +272,13 @@ impl TranslatorStatus {
             TranslatorFact::Panic { place } => {
                 say(&mut self.panicked, at, format!("panicked at {place}"))
             }
-            TranslatorFact::StopRequest => self.enter(TranslatorState::Stopping, at),
+            TranslatorFact::StopRequest => self.enter(TranslatorPhase::Stopping, at),
             TranslatorFact::Stopped => self.stop(at),
         }
     }
 
     /// Changes the state; returns whether it was different.
-    fn enter(&mut self, state: TranslatorState, at: Timestamp) -> bool {
+    fn enter(&mut self, state: TranslatorPhase, at: Timestamp) -> bool {
         let is_new = self.state != state;
         if is_new {
             (self.state, self.since) = (state, Some(at));
@@ -294,14 +294,14 @@ impl TranslatorStatus {
         };
         let was_connected = std::mem::take(&mut self.is_connected);
         self.listening = None;
-        is_new_reason | was_connected | self.enter(TranslatorState::ClientLost, at)
+        is_new_reason | was_connected | self.enter(TranslatorPhase::ClientLost, at)
     }
 
     /// The translator is exiting. A translator that lost its only client stays in that state.
     fn fail(&mut self, at: Timestamp) -> bool {
         self.ended.get_or_insert(at);
         self.listening = None;
-        self.state != TranslatorState::ClientLost && self.enter(TranslatorState::Failed, at)
+        self.state != TranslatorPhase::ClientLost && self.enter(TranslatorPhase::Failed, at)
     }
 
     fn stop(&mut self, at: Timestamp) -> bool {
@@ -312,13 +312,13 @@ impl TranslatorStatus {
         self.miners.clear();
         self.more_miners = 0;
         match self.state {
-            TranslatorState::ClientLost | TranslatorState::Failed | TranslatorState::Stopped => {
+            TranslatorPhase::ClientLost | TranslatorPhase::Failed | TranslatorPhase::Stopped => {
                 is_new
             }
-            TranslatorState::Stopping => self.enter(TranslatorState::Stopped, at),
+            TranslatorPhase::Stopping => self.enter(TranslatorPhase::Stopped, at),
             // The exit was not requested. 0.6.0 logs nothing else if its address for miners is not
             // an IP address.
-            _ => self.enter(TranslatorState::Failed, at),
+            _ => self.enter(TranslatorPhase::Failed, at),
         }
     }
 
@@ -374,7 +374,7 @@ impl TranslatorStatus {
             return false;
         }
         *self = Self {
-            state: TranslatorState::Failed,
+            state: TranslatorPhase::Failed,
             ..Self::default()
         };
         self.explain(&String::from_utf8_lossy(&line[..line.len().min(LOOKED_AT)]));
@@ -425,13 +425,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn status(lines: &[&str]) -> TranslatorStatus {
-        let mut status = TranslatorStatus::default();
+    fn status(lines: &[&str]) -> TranslatorLogStatus {
+        let mut status = TranslatorLogStatus::default();
         apply(&mut status, lines);
         status
     }
 
-    fn apply(status: &mut TranslatorStatus, lines: &[&str]) {
+    fn apply(status: &mut TranslatorLogStatus, lines: &[&str]) {
         for line in lines {
             status.apply_line(format!("2026-11-29T09:01:30.000000Z {line}").as_bytes());
         }
@@ -448,7 +448,7 @@ mod tests {
     fn a_miner_is_without_channel_until_it_is_answered() {
         let server = |text: &str| format!(" INFO translator_sv2::sv1::sv1_server: {text}");
         let mut status = status(&SERVES);
-        let counts = |status: &TranslatorStatus| {
+        let counts = |status: &TranslatorLogStatus| {
             (status.connected_miners(), status.miners_without_channel())
         };
         assert_eq!(counts(&status), (0, 0));
@@ -533,7 +533,7 @@ mod tests {
                 "ERROR translator_sv2::translator_runtime: All upstreams failed after 3 retries each",
             ],
         );
-        assert_eq!(status.state, TranslatorState::ClientLost);
+        assert_eq!(status.state, TranslatorPhase::ClientLost);
         assert_eq!(status.failure.unwrap().code, "extranonce-too-large");
         assert_eq!(status.refused_channels, 1);
         assert!(status.ended.is_some() && !status.is_connected);
@@ -548,10 +548,10 @@ mod tests {
         );
         assert_eq!(
             (status.state, status.failure),
-            (TranslatorState::Failed, None)
+            (TranslatorPhase::Failed, None)
         );
         let begun = self::status(&SERVES[..1]);
-        assert_eq!(begun.state, TranslatorState::Starting);
+        assert_eq!(begun.state, TranslatorPhase::Starting);
     }
 
     #[test]
@@ -571,7 +571,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_taken(lines in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 0..20)) {
-            let mut status = TranslatorStatus::default();
+            let mut status = TranslatorLogStatus::default();
             for line in lines {
                 status.apply_line(&line);
                 status.apply_line(&[&b"2026-11-29T09:01:30.000000Z  WARN translator_sv2::a: "[..], &line].concat());
