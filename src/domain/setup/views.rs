@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::IntoEnumIterator;
 
-use self::choices::{SetupChoice, miner_choices, mode_choices};
+use self::choices::{SetupChoice, mode_choices};
 use self::labels::{label, place_of};
 use super::node::{NodeSocket, NodeSocketState};
 use super::probe::ProbeResult;
