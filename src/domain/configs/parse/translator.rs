@@ -48,6 +48,7 @@ fn truth(value: &Value) -> Result<bool, String> {
         Value::Bool(truth) => Ok(*truth),
         Value::String(text) if text.trim().eq_ignore_ascii_case("true") => Ok(true),
         Value::String(text) if text.trim().eq_ignore_ascii_case("false") => Ok(false),
+        Value::String(text) => Err(format!("{} is not a valid choice.", scalar::shown(text))),
         other => Err(format!(
             "This must be true or false, not {}.",
             scalar::kind(other)
@@ -143,7 +144,8 @@ mod tests {
                 json!("0.0.0.0:9091"),
                 "already uses port 9091",
             ),
-            ("enabled", json!("yes"), "true or false"),
+            ("enabled", json!("yes"), "not a valid choice"),
+            ("enabled", json!(1), "true or false"),
         ] {
             let errors = told(json!({ field: value })).unwrap_err();
             assert_eq!(errors.len(), 1, "{field}: {errors:?}");
