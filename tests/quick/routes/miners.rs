@@ -101,7 +101,7 @@ async fn the_miners_of_a_client_are_listed_and_stay_when_they_leave() {
     assert_eq!(page.one(".tabs [aria-current]"), "Miners");
     assert_eq!(page.count("#miners tbody tr"), miners.len());
     let part = manager
-        .fragment(&format!("/instances/{id}/miners"), "miners")
+        .fragment(&format!("/instances/{id}/miners"), "section#miners")
         .await
         .fragment(200);
     assert_eq!(

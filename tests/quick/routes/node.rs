@@ -267,12 +267,12 @@ async fn another_users_socket_names_what_denies_it_and_the_command() {
     let name = socket.to_str().unwrap();
     expect(
         socket.as_path(),
-        &["may not write to the socket", name, "mode 0000"],
+        &["is not allowed to write to the socket", name, "mode 0000"],
     )
     .await;
     mode(&socket, 0o777);
     mode(&core, 0o600);
-    let denied = format!("may not enter the directory {}", core.display());
+    let denied = format!("is not allowed to enter the directory {}", core.display());
     expect(socket.as_path(), &[denied.as_str(), "mode 0600", "User="]).await;
     // By a link the directory that denies it is that of its target.
     let link = dir.path().join("link.sock");
