@@ -506,6 +506,7 @@ const TOKEN_OF_7922236: &str = "jdm_DjiEugiWadxWgTlHQUitbyw2qeUYX_7XPOxss46WQoU"
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_directory_of_an_earlier_version_is_taken_over_whole() {
+    use std::os::unix::fs::PermissionsExt;
     let mut manager = Manager::start().await;
     assert!(manager.terminate().success());
     fs::remove_dir_all(manager.data_dir()).unwrap();
@@ -525,6 +526,11 @@ async fn a_data_directory_of_an_earlier_version_is_taken_over_whole() {
     let migrations = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations"))
         .unwrap()
         .count();
+    let mode = fs::metadata(manager.data_dir().join("backups"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700, "nobody else reads the copy");
     let entries = fs::read_dir(manager.data_dir().join("backups"))
         .into_iter()
         .flatten();

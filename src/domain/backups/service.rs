@@ -21,6 +21,7 @@ use super::queries;
 use super::settings::BackupSettings;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
+use crate::base::files::create_private_dir;
 use crate::infra::db::Db;
 use crate::infra::notices::ManagerNotices;
 
@@ -311,7 +312,7 @@ impl Backups {
 
     fn pack(&self, order: &BackupRequest, to: &Path) -> Result<(), BackupError> {
         let dir = self.dir();
-        std::fs::create_dir_all(&dir).map_err(BackupError::at("created", &dir))?;
+        create_private_dir(&dir).map_err(BackupError::at("created", &dir))?;
         remove_leftovers(&dir)?;
         let told = |progress: BackupProgress| {
             if let Some(making) = &mut *self.making.lock().unwrap_or_else(PoisonError::into_inner) {

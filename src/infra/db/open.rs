@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::{copies, has_table, integrity};
 use crate::base::clock::Timestamp;
 use crate::base::failpoint;
+use crate::base::files::create_private_dir;
 
 pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
@@ -106,7 +107,7 @@ pub(super) fn upgrade(
 /// synced.
 fn copy_before_upgrade(path: &Path, data_dir: &Path) -> crate::base::error::Result<()> {
     let dir = data_dir.join("backups");
-    fs::create_dir_all(&dir)?;
+    create_private_dir(&dir)?;
     for entry in fs::read_dir(&dir)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with(DRAFT) {

@@ -111,7 +111,8 @@ async fn page_by_page_from_nothing_to_a_client_that_serves_miners() {
     let manager = Manager::start().await;
     assert!(manager.page("/").await.contains("href=\"/setup\""));
     let first = manager.ask("/setup", "text/html").await.page(200);
-    assert_eq!(first.count("input[type=radio]"), 3);
+    assert_eq!(first.count("input[name=mode]"), 3);
+    assert_eq!(first.count("input[name=miners]"), 2);
     assert_eq!(first.count("section.attention"), 0, "there is a client");
 
     let setup = begin(&manager, "SOLOMINING").await;
