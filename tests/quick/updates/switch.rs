@@ -71,7 +71,7 @@ async fn all_instances_go_over_one_after_the_other_and_back() {
         .page(200);
     assert!(
         question.texts("fieldset")[0]
-            .contains("barn, garage, cellar. Running, to be restarted: 2."),
+            .contains("barn, garage, cellar. Running instances to restart: 2."),
         "{:?}",
         question.texts("fieldset")
     );

@@ -126,7 +126,7 @@ async fn a_translator_that_does_not_belong_to_its_client_fails_the_installation(
             both(&client),
             "translator_sv2: the test run failed. The file reported the version \"jd_client_sv2 0.6.0\"",
         ),
-        (both(&other_machine), "translator_sv2: it is made for"),
+        (both(&other_machine), "translator_sv2: it is for "),
         (both(b"#!/bin/sh\necho translator_sv2 0.6.0\n"), "a script"),
         (both(b"text"), "translator_sv2: it is not a program"),
         (
@@ -283,7 +283,7 @@ async fn an_upload_may_have_a_client_and_a_translator() {
                 ("file", "jd_client_sv2", &client),
                 ("translator", "translator_sv2", &other_machine),
             ],
-            "translator_sv2: it is made for",
+            "translator_sv2: it is for ",
         ),
         (
             [
