@@ -71,10 +71,10 @@ impl InstanceProgram {
     pub fn translator_text(&self) -> &'static str {
         match (self.name, self.status) {
             (ProgramName::Client, _) => "",
-            (_, "running") => "ready for Stratum V1 miners",
+            (_, "running") => "running",
             (_, "waiting") => "waiting for the client",
             (_, "starting") => "starting",
-            (_, "backing-off") => "exited unexpectedly, retrying",
+            (_, "backing-off") => "retrying",
             (_, "stopping") => "stopping",
             _ => "stopped",
         }

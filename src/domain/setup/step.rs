@@ -36,7 +36,7 @@ impl SetupStep {
     /// The label in the row of steps.
     pub fn words(self) -> &'static str {
         match self {
-            Self::Mode => "Mining mode",
+            Self::Mode => "Miners and mode",
             Self::Provider => "Template provider",
             Self::Pools => "Pools",
             Self::Payout => "Payout",
@@ -48,7 +48,7 @@ impl SetupStep {
     /// The heading of the page.
     pub fn question(self) -> &'static str {
         match self {
-            Self::Mode => "Mining mode",
+            Self::Mode => "Miners and mode",
             Self::Provider => "Template provider",
             Self::Pools => "Pools",
             Self::Payout => "Payout",

@@ -169,7 +169,7 @@ async fn stratum_v1_miners_mine_again_after_everything_that_ends_the_translator(
         .to_owned();
     let page = farm.manager.page(&format!("/instances/{}", farm.id)).await;
     assert!(
-        page.contains(&url) && page.contains("ready for Stratum V1 miners"),
+        page.contains(&url) && page.contains("translator running"),
         "{page}"
     );
 

@@ -8,7 +8,7 @@ use jd_manager::programs::jd_client::diagnosis::ClientEnd;
 use jd_manager::programs::jd_client::monitoring::MonitoringClient;
 use jd_manager::programs::translator::config::TranslatorConfig;
 use jd_manager::programs::translator::diagnosis::{
-    READY, TranslatorState, TranslatorStatus, cause,
+    READY, TranslatorLogStatus, TranslatorPhase, cause,
 };
 use jd_manager::programs::translator::monitoring;
 use rustix::process::{Pid, Signal, kill_process};
@@ -49,7 +49,7 @@ impl Place {
     }
 
     fn start(&self, flags: &[&str]) -> Translator {
-        std::fs::write(self.path("config.toml"), self.config.render(8).unwrap()).unwrap();
+        std::fs::write(self.path("config.toml"), self.config.to_toml(8).unwrap()).unwrap();
         let log = std::fs::File::create(self.path("log")).unwrap();
         let child = Command::new(PROGRAM)
             .args(["simulate", "translator", "--retry-pause", "20ms", "-c"])
@@ -95,7 +95,7 @@ impl Translator {
     }
 
     /// Waits for its exit: the code, the status after its log, and the code of the cause.
-    fn end(mut self) -> (Option<i32>, TranslatorStatus, Option<String>) {
+    fn end(mut self) -> (Option<i32>, TranslatorLogStatus, Option<String>) {
         let deadline = Instant::now() + PATIENCE;
         let code = loop {
             match self.child.try_wait().unwrap() {
@@ -105,7 +105,7 @@ impl Translator {
             std::thread::sleep(std::time::Duration::from_millis(10));
         };
         let text = self.text();
-        let mut status = TranslatorStatus::default();
+        let mut status = TranslatorLogStatus::default();
         for line in text.lines() {
             status.apply_line(line.as_bytes());
         }
@@ -172,7 +172,7 @@ fn its_miners_are_served_until_the_client_is_gone() {
     drop(listener);
     let (code, status, cause) = translator.end();
     assert_eq!((code, cause.as_deref()), (Some(1), Some("client-lost")));
-    assert_eq!(status.state, TranslatorState::ClientLost);
+    assert_eq!(status.state, TranslatorPhase::ClientLost);
     assert_eq!(status.opened_channels, 2);
     let shares = &status.shares;
     assert!(shares.accepted > 0 && shares.accepted == shares.submitted);
@@ -188,7 +188,7 @@ fn without_a_client_it_tries_three_times_and_fails() {
     let log = translator.log.clone();
     let (code, status, cause) = translator.end();
     assert_eq!((code, cause.as_deref()), (Some(1), Some("client-refused")));
-    assert_eq!(status.state, TranslatorState::Failed);
+    assert_eq!(status.state, TranslatorPhase::Failed);
     assert_eq!(status.failure.unwrap().code, "client-refused");
     let text = std::fs::read_to_string(log).unwrap();
     assert_eq!(text.matches("Connection attempt ").count(), 3);
@@ -203,7 +203,7 @@ fn sigint_stops_it_in_good_order() {
     translator.interrupt();
     let (code, status, cause) = translator.end();
     assert_eq!((code, cause), (Some(0), None));
-    assert_eq!(status.state, TranslatorState::Stopped);
+    assert_eq!(status.state, TranslatorPhase::Stopped);
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn ports_that_are_taken_end_it_with_the_codes_of_the_real_one() {
         let _other = TcpListener::bind(taken).unwrap();
         let (code, status, cause) = place.start(&[]).end();
         assert_eq!((code, cause.as_deref()), (expected.0, Some(expected.1)));
-        assert_eq!(status.state, TranslatorState::Failed);
+        assert_eq!(status.state, TranslatorPhase::Failed);
     }
 }
 

@@ -37,7 +37,12 @@ async fn the_first_client_comes_from_an_empty_directory_into_use() {
         "{job}"
     );
     assert_eq!(job["actor"], "this machine (page)");
-    assert!(manager.page(&page).await.contains("It is the first client, so it is now in use."));
+    assert!(
+        manager
+            .page(&page)
+            .await
+            .contains("It is the first client, so it is now in use.")
+    );
 
     assert_eq!(
         (store(&manager), current(&manager)),
