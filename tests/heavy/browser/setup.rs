@@ -76,7 +76,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     browser.go(&manager.url("/")).await;
     assert_eq!(browser.text("main h2").await, "First: set up mining");
     browser.press("Set up mining").await;
-    browser.reads("h1", "Mining mode").await;
+    browser.reads("h1", "Miners and mode").await;
     browser.click("label[for=mode-FULLTEMPLATE]").await;
     browser.press("Continue").await;
 
