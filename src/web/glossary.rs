@@ -163,7 +163,7 @@ pub const TERMS: &[GlossaryTerm] = &[
     term(
         "Worker",
         "worker",
-        "One of an account's miners, named after a dot, as in account.worker.",
+        "One of an account's miners; its name follows a dot, as in account.worker.",
     ),
 ];
 

@@ -146,7 +146,7 @@ async fn everything_comes_back_after_a_backup_of_a_running_manager_and_a_wipe() 
     let while_running = file("running.tar.gz");
     let words = done(&run(&manager.data_dir(), &["backup", &while_running], &[]));
     assert!(
-        words.contains("2 configurations, 1 instances, with the key")
+        words.contains("2 configurations, 1 instances, with the encryption key")
             && words.contains("can read its secrets"),
         "{words}"
     );

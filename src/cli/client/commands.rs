@@ -67,7 +67,7 @@ Examples:
         #[command(flatten)]
         way: TargetArgs,
     },
-    /// List the miners of an instance or of all instances, with hashrate and shares of today.
+    /// List the miners of one or all instances, with hashrate and today's shares.
     #[command(after_help = format!("{CODES}\n\nExamples:
   jd-manager miners
   jd-manager miners barn

@@ -264,9 +264,11 @@ fn translator_sentence(
         (ChangeReason::Asked, _) => "translator: stop requested".into(),
         (ChangeReason::Retry, _) => "translator: retrying after a delay".into(),
         (ChangeReason::Ready, _) => "translator: ready for Stratum V1 miners".into(),
-        (ChangeReason::ClientServes, _) => "translator: starting, the client is ready".into(),
+        (ChangeReason::ClientServes, _) => {
+            "translator: starting because the client is ready".into()
+        }
         (ChangeReason::ClientLost, InstanceState::Stopping) => {
-            "translator: stopping, its client has exited".into()
+            "translator: stopping because its client has exited".into()
         }
         (ChangeReason::ClientLost, _) => {
             format!("translator: exited{ended} because its client disconnected it")

@@ -235,7 +235,7 @@ pub const FIELDS: &[ConfigField] = &[
         [R, R, R, I, I, I, I],
         "Default account (optional)",
         "",
-        "For pools without their own account. Clients up to 0.2.0 use it for all pools.",
+        "Used for each pool whose account field is empty. Clients up to 0.2.0 use it for all pools.",
     ),
     field("upstreams", Work, Table, REQUIRED, "Pools", "", ""),
     field(

@@ -49,7 +49,7 @@ pub fn payout(
     if let Some((_, origin)) = EXAMPLE_SCRIPTS.iter().find(|(known, _)| *known == script) {
         found.warn(
             AT,
-            format!("This is a documentation example ({origin}). Enter your own address, or you will not be paid."),
+            format!("This is an example from the documentation of {origin}. Enter your own address, or you will not be paid."),
         );
     }
     if reward.is_taproot() {
@@ -172,7 +172,7 @@ mod tests {
         ]) {
             let told = judge(text, None);
             assert!(
-                told[0].0 == 'w' && told[0].1.contains("documentation example"),
+                told[0].0 == 'w' && told[0].1.contains("example from the documentation of"),
                 "{text}: {told:?}"
             );
         }
