@@ -85,7 +85,7 @@ pub fn form_to_value(pairs: impl IntoIterator<Item = (String, String)>) -> Value
     let has_networks = translator
         .get("miner_telemetry")
         .is_some_and(|telemetry| telemetry["cidrs"] != json!([]));
-    if !is_off || has_networks || !USUAL_TRANSLATOR.iter().all(|usual| is_unused(usual)) {
+    if !is_off || has_networks || !USUAL_TRANSLATOR.iter().all(is_unused) {
         top.insert("translator".into(), translator.into());
     }
     if let Some(choice) = provider_choice(chosen, providers) {
