@@ -238,12 +238,12 @@ fn wrong_values_are_refused_at_their_field() {
                 json!({"Sv2Tp": {}, "BitcoinCoreIpc": {}}),
             ),
             "/template_provider_type",
-            "two",
+            "Two template providers are configured",
         ),
         (
             with("template_provider_type", json!({"Sv2Tp": {}})),
             "/template_provider_type/Sv2Tp/address",
-            "missing",
+            "Enter the template provider's host and port",
         ),
         (
             with("template_provider_type", json!({"Sv2Tp": 5})),
