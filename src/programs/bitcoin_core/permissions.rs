@@ -268,6 +268,10 @@ mod tests {
         };
         let advice = socket.advice();
         assert!(advice.contains("/run/b/node.sock"), "{advice}");
-        assert!(socket.detail().contains("may not write to the socket"));
+        assert!(
+            socket
+                .detail()
+                .contains("is not allowed to write to the socket")
+        );
     }
 }
