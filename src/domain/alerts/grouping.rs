@@ -153,7 +153,7 @@ fn alone(event: NotificationEvent, item: &NotificationItem, at: Timestamp) -> St
                 .unwrap_or_default();
             format!("{name}: {words}{length}")
         }
-        NotificationEvent::Cleared => format!("{name}: resolved: {words}"),
+        NotificationEvent::Cleared => format!("{name}: resolved ({words})"),
     }
 }
 
@@ -187,16 +187,15 @@ fn common(items: &[NotificationItem]) -> Option<&str> {
 }
 
 fn together(rule: &AlertRule, event: NotificationEvent, items: &[NotificationItem]) -> String {
-    let lead = match event {
-        NotificationEvent::Raised | NotificationEvent::Happened => "",
-        NotificationEvent::Again => "still: ",
-        NotificationEvent::Cleared => "resolved: ",
-    };
-    format!(
-        "{} instances: {lead}{}",
-        items.len(),
-        common(items).unwrap_or(&rule.name)
-    )
+    let words = common(items).unwrap_or(&rule.name);
+    let count = items.len();
+    match event {
+        NotificationEvent::Raised | NotificationEvent::Happened => {
+            format!("{count} instances: {words}")
+        }
+        NotificationEvent::Again => format!("{count} instances: still: {words}"),
+        NotificationEvent::Cleared => format!("{count} instances: resolved ({words})"),
+    }
 }
 
 /// The instances, then what to do, then the times: a phone may cut off the end.

@@ -61,7 +61,7 @@ impl Remediation {
             Self::Frozen => "Restart if its metrics stop updating",
             Self::Memory => "Restart before it reaches its memory limit",
             Self::Preferred => {
-                "Restart if it is using a fallback pool and an earlier pool has been available for 10 minutes"
+                "Restart if it is using a fallback pool and a preferred pool has been available for 10 minutes"
             }
         }
     }

@@ -234,7 +234,7 @@ impl InstanceFormPage {
             LimitField {
                 name: "open_files_limit",
                 label: "Open-file limit",
-                help: "Each miner needs one. Empty: system default.",
+                help: "Each miner uses one open file. Empty: system default.",
             },
             LimitField {
                 name: "nice",

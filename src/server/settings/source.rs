@@ -52,7 +52,7 @@ pub struct SettingsInput {
     /// Days to keep raw metrics and health checks [default: 7].
     #[arg(long, env = "JD_MANAGER_RETENTION_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(super) retention_days: Option<u32>,
-    /// If there are no users yet: print a code for creating the first user in the browser.
+    /// If there are no users yet, print a code for creating the first user in the browser.
     #[arg(long, env = "JD_MANAGER_SETUP", num_args = 0..=1, default_missing_value = "true", value_name = "YES")]
     pub(super) setup: Option<bool>,
     /// File with the password of the user "admin", which is created or updated at each startup.

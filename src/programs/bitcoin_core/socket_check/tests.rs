@@ -208,7 +208,10 @@ fn what_may_not_be_used_is_named_with_the_command_that_changes_it() {
     let result = check(Some(&socket), None);
     assert_eq!(result.status, NodeStatus::Forbidden, "{result:?}");
     assert!(
-        result.detail.contains("is not allowed to enter the directory") && result.detail.contains("0600"),
+        result
+            .detail
+            .contains("is not allowed to enter the directory")
+            && result.detail.contains("0600"),
         "{result:?}"
     );
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
