@@ -112,9 +112,9 @@ impl DependencyWatch {
     }
 }
 
-/// Whether somebody listens at a TCP port of this machine; none if the kernel does not say. No
-/// connection is opened for it: the client writes an ERROR line for each that closes without a
-/// handshake, which would be taken for its last error (0.6.0, measured).
+/// Whether a program is listening on a TCP port of this machine; none if the kernel does not report
+/// it. This opens no connection: the client logs an ERROR line for each connection that closes without
+/// a handshake, and that line would become its last error (0.6.0, measured).
 fn is_listening(port: u16) -> Option<bool> {
     // proc_net(5): number, local address and port in hexadecimal, remote ones, state. 0A: LISTEN.
     let local = format!(":{port:04X}");

@@ -88,7 +88,7 @@ pub const LONG: u64 = 64 * 1024;
 /// the database may be slightly older.
 const KEPT: u64 = 32 * 1024;
 /// The length from which last lines are no longer stored, in bytes. A journal reaches it only if
-/// nobody reads it for a long time.
+/// no manager reads it for a long time.
 const FULL: u64 = 8 * 1024 * 1024;
 /// The file that replaces the journal.
 const DRAFT: &str = "events.jsonl.new";

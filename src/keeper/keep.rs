@@ -388,7 +388,7 @@ impl KeeperProcess {
         }
     }
 
-    /// The client has exited: its group goes with it, its last output is read, the machine is told.
+    /// The client has exited: ends its process group, reads its last output, informs the machine.
     fn reap_client(&mut self) {
         let is_asked = self.machine.state() == InstanceState::Stopping;
         let Some(end) = self.client.reap(is_asked) else {

@@ -143,8 +143,8 @@ impl SupervisedProcess {
         }
     }
 
-    /// Starts a process in the instance's directory `dir`; the one before has been reaped. Returns
-    /// its process id. `ready_when`: a line with one of these in it says that it serves miners.
+    /// Starts a process in the instance's directory `dir` after the previous one was reaped. Returns
+    /// its process id. `ready_when`: texts of the lines that report that it is ready for miners.
     ///
     /// # Errors
     /// The program cannot be run; the text contains the program and the reason.
@@ -179,8 +179,8 @@ impl SupervisedProcess {
         spawn::signal_group(live.pid, signal);
     }
 
-    /// Reads what the process has written, at most about `limit` bytes. True once a line says that
-    /// it serves miners.
+    /// Reads the process's output, at most about `limit` bytes. Returns true when a line reports that
+    /// it is ready for miners.
     pub fn take_output(&mut self, limit: usize) -> bool {
         let Some(live) = &mut self.live else {
             return false;

@@ -13,11 +13,11 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::MinerProtocol;
 use memory::{MinerMemory, ReadingMoment};
 
-/// So many miners of an instance are kept; further ones are counted in its sums only.
+/// The number of miners stored per instance; others are counted only in its sums.
 pub const MINERS: usize = 1_000;
-/// A miner that is offline stays in the list for so long, seconds.
+/// How long an offline miner stays in the list, in seconds.
 const OFFLINE_LIMIT: i64 = 7 * 86_400;
-/// Without a complete reading a miner counts as connected for so long, seconds.
+/// How long a miner counts as connected without a complete reading, in seconds.
 const UNSEEN: i64 = 300;
 
 /// What is known in a round about the miners of one protocol.

@@ -247,8 +247,8 @@ impl NotifyChannel {
         }
     }
 
-    /// Replaces secrets that are masked or empty in a form with those of `old` if the kind is the
-    /// same. A missing secret (`None`) stays missing: this removes a secret. A secret that would be
+    /// Replaces masked and empty secrets with those of `old`, if the channel types are the same. A
+    /// missing secret (`None`) stays missing: this removes a secret. A secret that would be
     /// sent to another server stays masked, which is an error. So is a password without a user
     /// name.
     pub fn keep_secrets_of(&mut self, old: &Self) {

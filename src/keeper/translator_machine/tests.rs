@@ -22,7 +22,7 @@ fn changes(actions: &[TranslatorAction]) -> Vec<(TranslatorState, ChangeReason)>
         .collect()
 }
 
-/// A machine whose translator serves miners since `now`.
+/// A machine whose translator has been ready for miners since `now`.
 fn serving(now: u64) -> TranslatorMachine {
     let mut m = TranslatorMachine::new(TranslatorRules::default());
     m.take(TranslatorInput::Start, now, 0);
@@ -247,7 +247,7 @@ fn another_program_replaces_it_without_a_wait() {
 
 /// What happens in the world besides what the machine does.
 #[derive(Clone, Debug)]
-enum Happening {
+enum TranslatorEvent {
     Start,
     Stop,
     Restart,
@@ -261,23 +261,23 @@ enum Happening {
     CannotRun,
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
+fn happening() -> impl Strategy<Value = TranslatorEvent> {
     prop_oneof![
-        2 => Just(Happening::Start),
-        1 => Just(Happening::Stop),
-        1 => Just(Happening::Restart),
-        3 => Just(Happening::ClientServes),
-        1 => Just(Happening::ClientLost),
-        4 => Just(Happening::Listens),
-        2 => Just(Happening::Ready),
-        2 => any::<bool>().prop_map(Happening::Exits),
-        2 => (0u64..20_000).prop_map(Happening::Passes),
-        1 => Just(Happening::CannotRun),
+        2 => Just(TranslatorEvent::Start),
+        1 => Just(TranslatorEvent::Stop),
+        1 => Just(TranslatorEvent::Restart),
+        3 => Just(TranslatorEvent::ClientServes),
+        1 => Just(TranslatorEvent::ClientLost),
+        4 => Just(TranslatorEvent::Listens),
+        2 => Just(TranslatorEvent::Ready),
+        2 => any::<bool>().prop_map(TranslatorEvent::Exits),
+        2 => (0u64..20_000).prop_map(TranslatorEvent::Passes),
+        1 => Just(TranslatorEvent::CannotRun),
     ]
 }
 
 /// The translator and its client as they are.
-struct World {
+struct TranslatorModel {
     machine: TranslatorMachine,
     process: bool,
     serves: bool,
@@ -287,7 +287,7 @@ struct World {
     now: u64,
 }
 
-impl World {
+impl TranslatorModel {
     fn take(&mut self, input: TranslatorInput) -> Result<(), TestCaseError> {
         let actions = self.machine.take(input, self.now, 0);
         for action in actions {
@@ -337,21 +337,21 @@ proptest! {
         stubborn: bool,
     ) {
         let machine = TranslatorMachine::new(TranslatorRules::default());
-        let mut world = World { machine, process: false, serves: false, runnable: true, stubborn, starts: Vec::new(), now: 0 };
-        // After so many starts on request or with a new run of the client.
+        let mut world = TranslatorModel { machine, process: false, serves: false, runnable: true, stubborn, starts: Vec::new(), now: 0 };
+        // The number of starts that a request or a new run of the client explains.
         let mut occasions = 0;
         for happening in happenings {
             let input = match happening {
-                Happening::Start => TranslatorInput::Start,
-                Happening::Stop => { world.serves = false; TranslatorInput::Stop }
-                Happening::Restart => { occasions += 1; TranslatorInput::Restart }
-                Happening::ClientServes => { occasions += 1; world.serves = true; TranslatorInput::ClientServes }
-                Happening::ClientLost => { world.serves = false; TranslatorInput::ClientLost }
-                Happening::Listens => TranslatorInput::ClientListens,
-                Happening::Ready if world.process => TranslatorInput::Ready,
-                Happening::Exits(lost) if world.process => { world.process = false; exited(lost) }
-                Happening::Passes(by) => { world.now += by; TranslatorInput::Tick }
-                Happening::CannotRun => { world.runnable = !world.runnable; continue }
+                TranslatorEvent::Start => TranslatorInput::Start,
+                TranslatorEvent::Stop => { world.serves = false; TranslatorInput::Stop }
+                TranslatorEvent::Restart => { occasions += 1; TranslatorInput::Restart }
+                TranslatorEvent::ClientServes => { occasions += 1; world.serves = true; TranslatorInput::ClientServes }
+                TranslatorEvent::ClientLost => { world.serves = false; TranslatorInput::ClientLost }
+                TranslatorEvent::Listens => TranslatorInput::ClientListens,
+                TranslatorEvent::Ready if world.process => TranslatorInput::Ready,
+                TranslatorEvent::Exits(lost) if world.process => { world.process = false; exited(lost) }
+                TranslatorEvent::Passes(by) => { world.now += by; TranslatorInput::Tick }
+                TranslatorEvent::CannotRun => { world.runnable = !world.runnable; continue }
                 _ => continue,
             };
             world.take(input)?;

@@ -382,8 +382,7 @@ min_interval = 5
         );
     }
 
-    /// What is left of a configuration once a client of `version` has been told of it and its file
-    /// is read back.
+    /// The configuration as it is after its file for a client of `version` has been read again.
     fn as_told(config: &ClientConfig, version: ClientVersion) -> ClientConfig {
         let mut told = config.clone();
         for key in left_out(config, &version) {

@@ -11,20 +11,21 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
 use crate::domain::metrics::{HASHRATE_WINDOW, RecentHashrate};
 
-/// A channel that is missing in readings is remembered for so long, seconds: counted anew, its
-/// whole life would come in one moment.
+/// How long a channel that is missing in readings is remembered, in seconds. If it were counted from
+/// zero again, all its shares would be counted at once.
 const CHANNEL_UNSEEN: i64 = 600;
-/// So many missing channels are remembered for each miner.
+/// The number of missing channels remembered per miner.
 const CHANNELS: usize = 1_000;
-/// Shares of the last hour are kept in parts of so many seconds.
+/// The length of the parts in which the shares of the last hour are stored, in seconds.
 const PART: i64 = 600;
 const HOUR: i64 = 3600;
-/// Increments of a longer time, seconds, say nothing about the present hashrate.
+/// Increments over a longer time, in seconds, do not describe the current hashrate.
 const LONGEST_STEP: i64 = 600;
-/// A program met for the first time is counted from its start if that was not longer ago, seconds.
+/// A new program is counted from its start if it started at most this long ago, in seconds.
 const NEW: i64 = 60;
-/// Rejected shares are many from so many shares an hour on, and above so many percent of them.
+/// `many-rejected` requires at least this number of shares in the last hour,
 const ENOUGH: u64 = 100;
+/// and more than this percentage of them rejected.
 const MANY_PERCENT: u64 = 1;
 /// Hashes that a share of difficulty 1 stands for.
 const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;

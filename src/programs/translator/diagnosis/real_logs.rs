@@ -51,7 +51,7 @@ const LOGS: &[(&str, Option<ClientEnd>, &str, Option<&str>)] = &[
         "ClientLost | 1 of 1 | 0 | 6 6 6 0",
         Some("client-lost"),
     ),
-    // It connects to the same client again and serves miners.
+    // It connects to the same client again and is ready for miners.
     (
         "same_jdc_listed_three_times",
         RUNS_ON,
