@@ -41,6 +41,12 @@ impl FieldError {
     /// The detail for a page: an API name at its start is written as words, and API
     /// values as shown on pages.
     pub fn page_text(&self) -> Cow<'_, str> {
+        self.page_text_as(None)
+    }
+
+    /// Like [`Self::page_text`], for a field with this label. Without a label, the text uses the
+    /// words of the API name.
+    pub fn page_text_as(&self, label: Option<&str>) -> Cow<'_, str> {
         let name = self
             .pointer
             .rsplit('/')
@@ -49,12 +55,19 @@ impl FieldError {
         match self.detail.strip_prefix(name) {
             Some(rest) if !name.is_empty() && rest.starts_with([' ', ':']) => Cow::Owned(format!(
                 "{}{}",
-                field_name_text(name),
+                label.map_or_else(|| field_name_text(name), label_text),
                 rest.replace("true or false", "on or off")
             )),
             _ => Cow::Borrowed(&self.detail),
         }
     }
+}
+
+/// `Token (optional)` as `Token`, and `Repeat every (seconds, optional)` as `Repeat every (seconds)`.
+fn label_text(label: &str) -> String {
+    label
+        .trim_end_matches(" (optional)")
+        .replace(", optional)", ")")
 }
 
 /// `memory_limit_mib` as `Memory limit (MiB)`.
@@ -377,6 +390,22 @@ mod tests {
         assert_eq!(fault("UNIQUE constraint failed: instances.name"), None);
         // The same words from elsewhere mean nothing.
         assert_eq!(detail(Error::internal("database or disk is full")), None);
+    }
+
+    #[test]
+    fn an_error_has_the_label_of_its_field() {
+        let error = FieldError::new("/repeat_s", "repeat_s must be 1.");
+        assert_eq!(
+            error.page_text_as(Some("Repeat every (seconds, optional)")),
+            "Repeat every (seconds) must be 1."
+        );
+        let error = FieldError::new("/host", "host: unknown.");
+        assert_eq!(
+            error.page_text_as(Some("Mail server (optional)")),
+            "Mail server: unknown."
+        );
+        let error = FieldError::new("/host", "Enter the mail server.");
+        assert_eq!(error.page_text_as(Some("Server")), "Enter the mail server.");
     }
 
     #[test]

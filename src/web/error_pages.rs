@@ -62,7 +62,7 @@ fn page_title(status: StatusCode) -> &'static str {
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_ACCEPTABLE => {
             "This address does not work in a browser"
         }
-        StatusCode::CONFLICT => "Not available right now",
+        StatusCode::CONFLICT => "Not possible right now",
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::URI_TOO_LONG => "Too large",
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "File type not supported",
         StatusCode::MISDIRECTED_REQUEST => "Unknown host name",

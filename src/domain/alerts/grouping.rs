@@ -153,7 +153,7 @@ fn alone(event: NotificationEvent, item: &NotificationItem, at: Timestamp) -> St
                 .unwrap_or_default();
             format!("{name}: {words}{length}")
         }
-        NotificationEvent::Cleared => format!("{name}: resolved ({words})"),
+        NotificationEvent::Cleared => format!("{name}: resolved (was: {words})"),
     }
 }
 
@@ -194,7 +194,7 @@ fn together(rule: &AlertRule, event: NotificationEvent, items: &[NotificationIte
             format!("{count} instances: {words}")
         }
         NotificationEvent::Again => format!("{count} instances: still: {words}"),
-        NotificationEvent::Cleared => format!("{count} instances: resolved ({words})"),
+        NotificationEvent::Cleared => format!("{count} instances: resolved (was: {words})"),
     }
 }
 
@@ -242,7 +242,7 @@ fn text_together(event: NotificationEvent, items: &[NotificationItem]) -> String
         .map(Timestamp::local);
     match (event, first, last) {
         (NotificationEvent::Raised | NotificationEvent::Again, Some(first), _) => {
-            lines.push(format!("First instance since {first}."))
+            lines.push(format!("The first instance was affected at {first}."))
         }
         (NotificationEvent::Cleared, Some(first), Some(last)) => {
             lines.push(format!("Lasted from {first} to {last}."))

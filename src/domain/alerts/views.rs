@@ -278,7 +278,7 @@ pub(super) fn delete_channel_page(
     users: Vec<AlertRule>,
 ) -> ConfirmPage<AlertRemoval> {
     let lost = format!(
-        "jd-manager will stop sending to {} and discard waiting notifications. This channel's history will be deleted.",
+        "This channel ({}) will get no more notifications. jd-manager will discard waiting notifications and delete the channel's history.",
         channel.target.words()
     );
     let used_by = users.into_iter().map(|rule| RuleName {

@@ -59,7 +59,12 @@ impl BackupsPage {
         self.errors
             .iter()
             .find(|error| error.pointer == pointer)
-            .map(FieldError::page_text)
+            .map(|error| self.error_text(error))
+    }
+
+    fn error_text<'a>(&self, error: &'a FieldError) -> Cow<'a, str> {
+        let label = (error.pointer == "/keep").then_some("Nightly backups to keep");
+        error.page_text_as(label)
     }
 
     fn size(&self, bytes: &u64) -> String {

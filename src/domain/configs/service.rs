@@ -522,7 +522,7 @@ fn still_in_use(saved: &SavedConfig) -> String {
         ("those instances", "them")
     };
     format!(
-        "\"{}\" is used by {}. Select another configuration for {those} first, or delete {them}.",
+        "\"{}\" is used by {}. First select another configuration for {those}, or delete {them}.",
         saved.name,
         names.join(", ")
     )

@@ -177,8 +177,7 @@ pub(super) fn delete_page(saved: SavedConfig) -> ConfirmPage<ConfigRemoval> {
         );
         (format!("Delete {name}?"), vec![lost])
     } else {
-        let used =
-            "Select another configuration for the instances that use it first, or delete them.";
+        let used = "First select another configuration for these instances, or delete them.";
         (format!("{name} cannot be deleted"), vec![used.to_owned()])
     };
     if is_free && saved.is_active {

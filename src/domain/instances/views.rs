@@ -187,7 +187,22 @@ impl InstanceFormPage {
         self.errors
             .iter()
             .find(|e| e.pointer == pointer)
-            .map(FieldError::page_text)
+            .map(|e| self.error_text(e))
+    }
+
+    /// The text of an error, with the label of its field.
+    fn error_text<'a>(&self, error: &'a FieldError) -> Cow<'a, str> {
+        let name = error.pointer.trim_start_matches('/');
+        let label = match name {
+            "config_id" => Some("Configuration"),
+            "client_version" => Some("Client"),
+            _ => self
+                .limits()
+                .iter()
+                .find(|field| field.name == name)
+                .map(|field| field.label),
+        };
+        error.page_text_as(label)
     }
 
     /// The value of a field.
@@ -228,7 +243,7 @@ impl InstanceFormPage {
             },
             LimitField {
                 name: "memory_limit_mib",
-                label: "Memory limit, MiB",
+                label: "Memory limit (MiB)",
                 help: "Private memory. If the client needs more, it exits, and jd-manager restarts it. Empty: no limit.",
             },
             LimitField {

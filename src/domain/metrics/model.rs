@@ -111,7 +111,7 @@ pub const CATALOGUE: &[MetricKind] = &[
         "hashrate_miners",
         "Expected hashrate",
         Unit::HashesPerSecond,
-        "Hashrate the client expects from the miners' channels. Channels without an accepted share yet are not counted.",
+        "Hashrate the client expects from the miners' channels. Channels that have no accepted share yet are not counted.",
     ),
     area(
         "hashrate_upstream",

@@ -73,7 +73,7 @@ impl RunningShare {
                 )
             }
             (true, false) => format!(
-                "Running for {share} of the time since it was created ({} ago).",
+                "Up {share} of the time since it was created ({} ago).",
                 human_duration(choice.to.since(since))
             ),
             (false, true) => format!("Running for {share} of the time from {}.", choice.words()),
@@ -98,7 +98,7 @@ mod tests {
         let text = |percent, since| RunningShare { percent, since }.text(&choice);
         assert_eq!(
             text(99.96, Timestamp(hours(16).0 - 120_000)).unwrap(),
-            "Running for 99.96% of the time since it was created (2 min ago)."
+            "Up 99.96% of the time since it was created (2 min ago)."
         );
         assert_eq!(
             text(100.0, hours(10)).unwrap(),

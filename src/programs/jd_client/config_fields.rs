@@ -300,7 +300,7 @@ pub const FIELDS: &[ConfigField] = &[
         Code,
         REQUIRED,
         "Payout address",
-        "Enter the payout address as addr(<your address>).",
+        "Enter a payout address.",
         "Your Bitcoin address, or an output descriptor such as `addr(bc1q…)`. Used for solo mining, or if no pool is reachable.",
     ),
     hidden(
@@ -322,7 +322,7 @@ pub const FIELDS: &[ConfigField] = &[
         REQUIRED,
         "Coinbase tag",
         "Enter a coinbase tag, or leave it empty.",
-        "Public text in the blocks you mine; can be empty. Up to 52 bytes work with every pool. The client stops if it is longer than 64.",
+        "Public text in the blocks you mine; can be empty. Up to 52 bytes work with every pool. The client exits if the tag is longer than 64 bytes.",
     ),
     hidden(
         "template_provider_type",
@@ -451,7 +451,7 @@ pub const FIELDS: &[ConfigField] = &[
         ABSENT,
         "Stratum V1 port",
         "Enter true or false.",
-        "Most miners use Stratum V1. For them, jd-manager runs `translator_sv2` next to the client.",
+        "Most miners use Stratum V1. For them, jd-manager runs `translator_sv2` alongside the client.",
     ),
     field(
         "translator.listening_address",
@@ -495,7 +495,7 @@ pub const FIELDS: &[ConfigField] = &[
         Stratum1,
         List,
         ABSENT,
-        "V1 networks searched (optional)",
+        "Networks to search for V1 miners (optional)",
         "",
         "Private networks such as 192.168.1.0/24, separated by commas. The translator searches them for miners.",
     ),
@@ -506,7 +506,7 @@ pub const FIELDS: &[ConfigField] = &[
         REQUIRED,
         "Public key",
         "Enter the public key that miners use to verify the client, or create a key pair.",
-        "Enter it in your miners. It verifies this client.",
+        "Enter it in your miners, so that they can verify this client.",
     ),
     field(
         SECRET_FIELD,

@@ -34,7 +34,7 @@ pub struct SettingsInput {
     /// Base URL of the release API.
     #[arg(long, env = "JD_MANAGER_RELEASE_API", value_name = "URL")]
     pub(super) release_api: Option<String>,
-    /// File with a token for the release API, which then allows more requests per hour.
+    /// File with a token for the release API. With a token, it allows more requests per hour.
     #[arg(long, env = "JD_MANAGER_RELEASE_TOKEN_FILE", value_name = "FILE")]
     pub(super) release_token_file: Option<PathBuf>,
     /// What to do with running clients when jd-manager stops.

@@ -26,7 +26,10 @@ async fn the_rules_that_come_with_it_tell_of_an_instance_that_is_down_and_back()
     world.alerts.observe(vec![world.well(barn)]).await.unwrap();
     world.pass(60);
     world.alerts.tick().await;
-    assert_eq!(world.titles().await[1..], ["barn: resolved (not running)"]);
+    assert_eq!(
+        world.titles().await[1..],
+        ["barn: resolved (was: not running)"]
+    );
     let told = world.alerts.deliveries(None, 10).await.unwrap().0;
     assert!(
         told[0].text.starts_with("Lasted 1 min, from ")
@@ -466,7 +469,7 @@ async fn fifty_at_once_are_one_message_for_each_channel_and_so_is_their_end() {
     see(&world, &herd, AlertTestBed::well).await;
     assert_eq!(
         world.titles().await[2..],
-        ["50 instances: resolved (not running)"; 2]
+        ["50 instances: resolved (was: not running)"; 2]
     );
 }
 
@@ -525,7 +528,7 @@ async fn what_is_told_of_an_instance_stays_in_order() {
     see(&world, &herd[..1], AlertTestBed::down).await;
     see(&world, &herd[1..], AlertTestBed::down).await;
     see(&world, &herd[..2], AlertTestBed::well).await;
-    let over = "resolved (not running)";
+    let over = "resolved (was: not running)";
     let down = "not running";
     let titles = [
         format!("i0: {down}"),

@@ -76,7 +76,7 @@ fn one_instance_is_spoken_of_by_its_name() {
     let cleared = said(&rule, NotificationEvent::Cleared, &[over], AT);
     assert_eq!(
         (cleared.title.as_str(), cleared.mood),
-        ("barn: resolved (not running)", Tone::Good)
+        ("barn: resolved (was: not running)", Tone::Good)
     );
     assert!(
         cleared.text.starts_with("Lasted 1 min, from "),
@@ -103,7 +103,7 @@ fn many_are_counted_in_the_title_and_listed_in_the_text() {
         (4, "barn, shed.", "Start it again.", "Rule: Down.")
     );
     assert!(
-        lines[2].starts_with("First instance since 20"),
+        lines[2].starts_with("The first instance was affected at 20"),
         "{}",
         lines[2]
     );
@@ -118,7 +118,7 @@ fn many_are_counted_in_the_title_and_listed_in_the_text() {
         ..item
     });
     let cleared = said(&rule, NotificationEvent::Cleared, &over, AT);
-    assert_eq!(cleared.title, "2 instances: resolved (not running)");
+    assert_eq!(cleared.title, "2 instances: resolved (was: not running)");
     assert!(
         cleared.text.contains("\nLasted from 20") && !cleared.text.contains("Start it"),
         "{}",

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 use super::ChannelView;
-use super::fields::{AlertFormField, FieldInput, error_of};
+use super::fields::{AlertFormField, FieldInput, error_of, error_text};
 use super::responses::ChannelKinds;
 use crate::base::error::FieldError;
 use crate::base::ids::ChannelId;
@@ -149,10 +149,14 @@ impl ChannelPage {
             .flat_map(|kind| kind.fields)
             .map(|field| self.shown(field));
         let with_error = |shown: AlertFormField| AlertFormField {
-            error: error_of(&self.errors, shown.name),
+            error: error_of(&self.errors, shown.name, shown.label),
             ..shown
         };
         std::iter::once(name).chain(own).map(with_error).collect()
+    }
+
+    fn error_text(&self, error: &FieldError) -> String {
+        error_text(error, &self.fields())
     }
 
     fn shown(&self, field: &ChannelField) -> AlertFormField {

@@ -91,12 +91,22 @@ impl AlertFormField {
     }
 }
 
-/// The error of the field with this name.
-pub fn error_of(errors: &[FieldError], name: &str) -> Option<String> {
+/// The error of the field with this name and label.
+pub fn error_of(errors: &[FieldError], name: &str, label: &str) -> Option<String> {
     errors
         .iter()
         .find(|error| error.pointer.strip_prefix('/') == Some(name))
-        .map(|error| error.page_text().into_owned())
+        .map(|error| error.page_text_as(Some(label)).into_owned())
+}
+
+/// The text of an error, with the label of its field if it is one of these.
+pub fn error_text(error: &FieldError, fields: &[AlertFormField]) -> String {
+    let name = error.pointer.trim_start_matches('/');
+    let label = fields
+        .iter()
+        .find(|field| field.name == name)
+        .map(|field| field.label);
+    error.page_text_as(label).into_owned()
 }
 
 /// A minute of the day in the format of time fields: `07:05`.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use strum::{IntoEnumIterator, VariantNames};
 
-use super::fields::{AlertFormField, FieldInput, error_of, time};
+use super::fields::{AlertFormField, FieldInput, error_of, error_text, time};
 use crate::base::error::FieldError;
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::domain::alerts::evaluate::typed;
@@ -28,7 +28,7 @@ const KINDS: [(&str, &str, &str); 6] = [
     (
         "check",
         "Health check",
-        "A health check reports a warning or unhealthy.",
+        "A health check reports “warning” or “unhealthy”.",
     ),
     (
         "metric",
@@ -44,7 +44,7 @@ const KINDS: [(&str, &str, &str); 6] = [
     (
         "update-available",
         "Update available",
-        "A newer client than the one an instance uses. jd-manager checks once a day.",
+        "A newer client than the one an instance uses is available. jd-manager checks once a day.",
     ),
 ];
 
@@ -290,13 +290,28 @@ impl RulePage {
         self.chosen.contains(&id.to_string())
     }
 
-    fn error(&self, name: &str) -> Option<String> {
-        error_of(&self.errors, name)
+    fn error(&self, name: &str, label: &str) -> Option<String> {
+        error_of(&self.errors, name, label)
+    }
+
+    /// All fields of the form, except the channels.
+    fn fields(&self) -> Vec<AlertFormField> {
+        [
+            self.condition_fields(),
+            self.common_fields(),
+            self.time_fields(),
+            self.quiet_fields(),
+        ]
+        .concat()
+    }
+
+    fn error_text(&self, error: &FieldError) -> String {
+        error_text(error, &self.fields())
     }
 
     fn text(&self, name: &'static str, label: &'static str, help: &'static str) -> AlertFormField {
         AlertFormField {
-            error: self.error(name),
+            error: self.error(name, label),
             ..AlertFormField::text(name, label, help, self.value(name))
         }
     }
@@ -331,7 +346,7 @@ impl RulePage {
                 vec![self.choice(
                     "is",
                     "Condition",
-                    "Not running includes failed, retrying and slow starts.",
+                    "“is not running but should be” includes failed and retrying instances and slow starts.",
                     options,
                 )]
             }
@@ -406,7 +421,7 @@ impl RulePage {
             self.choice(
                 "instance_id",
                 "Instances",
-                "All instances includes new ones.",
+                "“all instances” includes instances that you create later.",
                 all.chain(instances),
             ),
             self.text(
@@ -457,26 +472,37 @@ impl RulePage {
                 "Quiet from (optional)",
                 "Local time of this machine. No notifications during this time.",
             )),
-            time(self.text("quiet_to", "Quiet to (optional)", end)),
+            time(self.text("quiet_to", "Quiet until (optional)", end)),
         ]
     }
 
     fn link(&self, error: &FieldError) -> String {
         let name = error.pointer.trim_start_matches('/');
-        let has_place = name == "channels"
-            || [
-                self.condition_fields(),
-                self.common_fields(),
-                self.time_fields(),
-                self.quiet_fields(),
-            ]
-            .iter()
-            .flatten()
-            .any(|field| field.name == name);
+        let has_place = name == "channels" || self.fields().iter().any(|field| field.name == name);
         if has_place {
             format!("#{name}")
         } else {
             "#form".into()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_the_labels_of_the_fields() {
+        let page = RulePage {
+            errors: vec![FieldError::new("/for_s", "for_s must be 1.")],
+            ..RulePage::new(Some("metric"), RuleFormOptions::default())
+        };
+        let text = "Notify after (seconds) must be 1.";
+        assert_eq!(page.error_text(&page.errors[0]), text);
+        let field = page
+            .fields()
+            .into_iter()
+            .find(|field| field.name == "for_s");
+        assert_eq!(field.unwrap().error.as_deref(), Some(text));
     }
 }

@@ -96,7 +96,7 @@ pub fn payout(
                     )
                 }
                 (Some(_), None) => format!(
-                    "This is {kind}. It is correct only if the node behind the template provider is on that network. On mainnet you \
+                    "This is {kind}. It is correct only if the node behind the template provider is on the same network. On mainnet you \
                      need a mainnet address."
                 ),
             };
