@@ -110,10 +110,10 @@ fn why_state(trouble: InstanceProblem, state: InstanceState) -> ConditionReason 
     };
     let text = match state {
         InstanceState::Failed => {
-            "The client failed and jd-manager has stopped retrying. The instance page shows the cause. Fix it, then start the instance."
+            "The client failed and jd-manager has stopped retrying. The instance page shows the last error. Fix it, then start the instance."
         }
         InstanceState::BackingOff => {
-            "jd-manager will restart the client after a delay. The instance page shows the cause."
+            "jd-manager will restart the client after a delay. The instance page shows the last error."
         }
         InstanceState::Starting => {
             "The client is starting and is not accepting miners yet. If this continues, check the log."

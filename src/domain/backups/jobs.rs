@@ -10,7 +10,7 @@ use crate::infra::schedule::JobSchedule;
 /// UTC.
 const HOURLY: &str = "0 0 * * * *";
 
-/// Creates a backup at the configured hour, and an hour after the start if the last one is too
+/// Creates a backup at the configured hour, and at the next full hour if the last one is too
 /// old.
 pub async fn nightly(backups: &Backups, schedule: &JobSchedule) -> Result<(), JobSchedulerError> {
     let backups = backups.clone();

@@ -505,7 +505,7 @@ pub(super) fn outcome(saved: &SavedConfig, message: String) -> ConfigChangeResul
 
 fn changed_meanwhile(saved: &SavedConfig) -> String {
     format!(
-        "Another user or window saved revision {} of \"{}\" in the meantime. Review it, then save again to replace it.",
+        "Another user or window saved revision {} of \"{}\" in the meantime. Review it. To replace it, save again or send its revision.",
         saved.revision, saved.name
     )
 }

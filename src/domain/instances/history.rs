@@ -262,7 +262,7 @@ fn translator_sentence(
     let result = exit.map_or_else(String::new, |exit| format!(": {exit}"));
     match (reason, to) {
         (ChangeReason::Asked, _) => "translator: stop requested".into(),
-        (ChangeReason::Retry, _) => "translator: retrying after a delay".into(),
+        (ChangeReason::Retry, _) => "translator: retrying".into(),
         (ChangeReason::Ready, _) => "translator: ready for Stratum V1 miners".into(),
         (ChangeReason::ClientServes, _) => {
             "translator: starting because the client is ready".into()
@@ -298,7 +298,7 @@ fn client_sentence(reason: &ChangeReason, to: InstanceState, exit: Option<Proces
     match (reason, to) {
         (ChangeReason::Asked, InstanceState::Starting) => "start requested".into(),
         (ChangeReason::Asked, _) => "stop requested".into(),
-        (ChangeReason::Retry, _) => "retrying after a delay".into(),
+        (ChangeReason::Retry, _) => "retrying".into(),
         (ChangeReason::Ready | ChangeReason::ClientServes, _) => "ready for miners".into(),
         (ChangeReason::ClientLost | ChangeReason::EndedUnasked, _) => {
             format!("the client {}", sudden_exit_text(exit))

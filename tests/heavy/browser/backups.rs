@@ -10,7 +10,7 @@ async fn from_none_to_one_and_back(browser: &Browser) {
     browser
         .reads(
             "[aria-labelledby=list] > p",
-            "No backups yet. jd-manager will create the first one tonight.",
+            "No backups yet. jd-manager will create the first one within an hour.",
         )
         .await;
     browser.fill("#passphrase", "correct horse battery").await;
