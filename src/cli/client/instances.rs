@@ -232,7 +232,7 @@ async fn list(
     }
     if shown.is_empty() {
         return paper.line(if total == 0 {
-            "There are no instances yet. Create one with: jd-manager instances create NAME --config NAME"
+            "There are no instances yet. Set up mining on the web page, or create one from a saved configuration: jd-manager instances create NAME --config NAME"
         } else {
             "No instance matches."
         });

@@ -239,9 +239,10 @@ impl RevisionComparison {
     }
 
     /// Whether a client `version` that runs the first revision needs a restart to apply the second:
-    /// the files differ.
+    /// the files differ, or the settings of its translator.
     pub fn needs_restart(&self, version: ClientVersion) -> bool {
         self.former.authority_secret_key != self.config.authority_secret_key
+            || self.former.translator != self.config.translator
             || self
                 .files(version)
                 .is_none_or(|lines| lines.iter().any(|line| line.mark != ' '))

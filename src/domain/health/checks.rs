@@ -25,8 +25,8 @@ const SETTLING: Duration = Duration::from_secs(60);
 const SILENT: Duration = Duration::from_secs(180);
 /// The message in that case.
 const BLIND: &str = "The log does not show the current state, so jd-manager cannot check this. Restart the instance. If that does not help, jd-manager does not recognize this client version's log messages.";
-/// From this number of starts within an hour, including a requested one, a client is unstable.
-const MANY_STARTS: usize = 4;
+/// From this number of automatic starts after a failure within an hour, a client is unstable.
+const MANY_RETRIES: usize = 3;
 /// Ten minutes without errors are normal; single errors are caused by miners with bad connections.
 const MANY_ERRORS: f64 = 10.0;
 const VERY_MANY_ERRORS: f64 = 200.0;
@@ -149,9 +149,9 @@ fn process(look: &Snapshot<'_>) -> CheckOutcome {
         InstanceState::Running if look.standing.panicked.is_some() => warning(
             "Part of the client crashed, and the rest is still running: the log contains “panic”. Restart the instance. If it crashes again, try another client version.",
         ),
-        InstanceState::Running if look.counted.starts >= MANY_STARTS => warning(format!(
-            "Running, but started at least {} times in the last hour. See Events for the reasons.",
-            MANY_STARTS
+        InstanceState::Running if look.counted.retries >= MANY_RETRIES => warning(format!(
+            "Running, but jd-manager restarted the client after a failure at least {} times in the last hour. See Events for the reasons.",
+            MANY_RETRIES
         )),
         InstanceState::Running => well("Running."),
     }
@@ -235,6 +235,10 @@ fn shares(look: &Snapshot<'_>) -> CheckOutcome {
                 "Far fewer shares are arriving than expected from the connected miners. The charts show which miner has fallen behind.",
             );
         }
+    }
+    // Right after a start, or with too few expected shares to judge by their absence.
+    if counted.accepted <= 0.0 {
+        return unknown("No share has arrived in the last 10 minutes.");
     }
     well("Shares are arriving as expected, and few are rejected.")
 }

@@ -86,7 +86,7 @@ impl HealthService {
             refused_hour,
         ] = sums;
         let hour_ago = Timestamp(now.0 - 3_600_000);
-        let starts = self.0.instances.starts(id, hour_ago, now, 100).await?.len();
+        let retries = self.0.instances.retries(id, hour_ago, now).await?;
         let then = Timestamp(now.0 - 6 * 3_600_000);
         let memory_before = match then > started.after(hour) {
             true => {
@@ -108,7 +108,7 @@ impl HealthService {
             rejected_hour,
             acknowledged_hour,
             refused_hour,
-            starts,
+            retries,
             memory_before,
         })
     }

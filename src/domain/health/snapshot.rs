@@ -53,8 +53,8 @@ pub struct RecentCounts {
     pub acknowledged_hour: f64,
     /// and rejected.
     pub refused_hour: f64,
-    /// Starts within the last hour.
-    pub starts: usize,
+    /// Automatic starts after a failure within the last hour.
+    pub retries: usize,
     /// Memory six hours ago, bytes; none if it was not running then.
     pub memory_before: Option<f64>,
 }

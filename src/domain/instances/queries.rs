@@ -338,6 +338,21 @@ pub fn starts(
         .load(db)
 }
 
+/// Number of automatic starts of the client after a failure, within a time range.
+pub fn retries(db: &mut Db, id: InstanceId, from: Timestamp, to: Timestamp) -> QueryResult<i64> {
+    events::table
+        .filter(
+            events::instance_id
+                .eq(id)
+                .and(events::program.eq(ManagedProgram::Client.as_str()))
+                .and(events::from_state.eq(InstanceState::BackingOff.as_str()))
+                .and(events::to_state.eq(InstanceState::Starting.as_str())),
+        )
+        .filter(events::at.ge(from).and(events::at.le(to)))
+        .count()
+        .get_result(db)
+}
+
 /// Events after an event, oldest first, of one instance or of all.
 pub fn history_after(
     db: &mut Db,

@@ -236,6 +236,18 @@ impl InstanceService {
             .await
     }
 
+    /// Number of automatic starts of a client after a failure, within a time range.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn retries(&self, id: InstanceId, from: Timestamp, to: Timestamp) -> Result<usize> {
+        let count = self
+            .db
+            .read(move |c| Ok(queries::retries(c, id, from, to)?))
+            .await?;
+        Ok(usize::try_from(count).unwrap_or_default())
+    }
+
     /// Saves a new, stopped instance.
     ///
     /// # Errors

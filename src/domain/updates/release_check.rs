@@ -119,7 +119,12 @@ impl UpdateService {
                 } else {
                     None
                 };
-                Some((format!("Cannot check for releases: {failed}."), until))
+                Some((
+                    format!(
+                        "Cannot check for releases: {failed}. Without internet access, build a client or upload a file."
+                    ),
+                    until,
+                ))
             }
         };
         if let Some((detail, until)) = problem {

@@ -335,7 +335,9 @@ async fn each_step_refuses_what_cannot_be_meant() {
     .await;
     let page = manager.page(&format!("{setup}/payout")).await;
     assert!(
-        page.contains("a mainnet address, and the node is on mainnet. The output script is 0014"),
+        page.contains(
+            "a mainnet address, and the configured network is mainnet. The output script is 0014"
+        ),
         "{page}"
     );
 

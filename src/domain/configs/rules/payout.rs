@@ -77,18 +77,18 @@ pub fn payout(
         Some(network @ BitcoinNetwork::Mainnet) if !reward.fits(network) => {
             found.error(
                 AT,
-                format!("This is {kind}, but the node is on mainnet. Enter a mainnet address."),
+                format!("This is {kind}, but the configured network is mainnet. Enter a mainnet address."),
             );
         }
         Some(network) if !reward.fits(network) => found.warn(
             AT,
-            format!("This is {kind}, but the node is on {network}. The client accepts it anyway."),
+            format!("This is {kind}, but the configured network is {network}. The client accepts it anyway."),
         ),
         _ => {
             let is_right = match (reward.chain(), node) {
                 (None, _) => "This descriptor is valid on every network.".to_owned(),
                 (Some(_), Some(network)) => {
-                    format!("This is {kind}, and the node is on {network}.")
+                    format!("This is {kind}, and the configured network is {network}.")
                 }
                 (Some(AddressChain::Main), None) => {
                     format!(
@@ -194,7 +194,7 @@ mod tests {
                 samples::REWARD,
                 Some(Mainnet),
                 'h',
-                "a mainnet address, and the node is on mainnet. The output script is 0014",
+                "a mainnet address, and the configured network is mainnet. The output script is 0014",
             ),
             (
                 samples::REWARD,
@@ -206,20 +206,25 @@ mod tests {
                 samples::REWARD,
                 Some(Signet),
                 'w',
-                "a mainnet address, but the node is on signet",
+                "a mainnet address, but the configured network is signet",
             ),
             (
                 testnet,
                 Some(Mainnet),
                 'e',
-                "a testnet address (testnet or signet), but the node is on mainnet",
+                "a testnet address (testnet or signet), but the configured network is mainnet",
             ),
-            (testnet, Some(Testnet4), 'h', "and the node is on testnet4"),
+            (
+                testnet,
+                Some(Testnet4),
+                'h',
+                "and the configured network is testnet4",
+            ),
             (
                 testnet,
                 Some(Regtest),
                 'w',
-                "a testnet address (testnet or signet), but the node is on regtest",
+                "a testnet address (testnet or signet), but the configured network is regtest",
             ),
             (
                 testnet,
@@ -233,12 +238,17 @@ mod tests {
                 'e',
                 "a test network address (testnet, signet or regtest)",
             ),
-            (older, Some(Regtest), 'h', "and the node is on regtest"),
+            (
+                older,
+                Some(Regtest),
+                'h',
+                "and the configured network is regtest",
+            ),
             (
                 regtest,
                 Some(Signet),
                 'w',
-                "a regtest address, but the node is on signet",
+                "a regtest address, but the configured network is signet",
             ),
             (
                 "raw(51)",

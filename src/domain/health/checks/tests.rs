@@ -86,7 +86,7 @@ impl Scene {
             accepted: 118.0,
             accepted_hour: 700.0,
             acknowledged_hour: 700.0,
-            starts: 0,
+            retries: 0,
             ..RecentCounts::default()
         };
         let version = Some(ClientVersion::NEWEST_KNOWN);
@@ -176,10 +176,10 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
         ),
         (
             "restarts",
-            |s| s.counted.starts = 4,
+            |s| s.counted.retries = 3,
             Process,
             Warning,
-            "4 times",
+            "3 times",
         ),
         (
             "provider lost",
