@@ -140,11 +140,23 @@
       }
     } else if (button.dataset.copy) {
       event.preventDefault();
-      navigator.clipboard?.writeText(button.dataset.copy).then(() => {
-        const before = button.textContent;
+      const confirm = () => {
         button.textContent = 'Copied';
-        setTimeout(() => { button.textContent = before; }, 1500);
-      });
+        setTimeout(() => { button.textContent = 'Copy'; }, 1500);
+      };
+      if (navigator.clipboard) {
+        navigator.clipboard.writeText(button.dataset.copy).then(confirm);
+      } else {
+        // Browsers have no clipboard API on pages without HTTPS.
+        const text = document.createElement('textarea');
+        text.className = 'unseen';
+        text.value = button.dataset.copy;
+        button.after(text);
+        text.select();
+        if (document.execCommand('copy')) confirm();
+        text.remove();
+        button.focus();
+      }
     } else if (button.id === 'theme') {
       event.preventDefault();
       const root = document.documentElement;

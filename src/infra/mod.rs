@@ -5,7 +5,8 @@
 //! * [`download`], [`archive`], [`verify`]: fetch files, unpack and check them.
 //! * [`http_client`]: outgoing HTTP and TLS. [`executable`]: checks a program, runs it in a
 //!   sandbox.
-//! * [`procfs`]: CPU, memory and open files of a process. [`disk`]: free space.
+//! * [`procfs`]: CPU, memory and open files of a process. [`disk`]: free space. [`qr_code`]: QR
+//!   codes.
 //! * [`schedule`]: jobs at a time of day. [`notices`]: problems with jd-manager itself.
 
 pub mod archive;
@@ -19,5 +20,6 @@ pub mod log_store;
 pub mod notices;
 pub mod notify;
 pub mod procfs;
+pub mod qr_code;
 pub mod schedule;
 pub mod verify;

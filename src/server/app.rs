@@ -124,7 +124,8 @@ where
         client,
         &settings.data_dir,
         settings.slow_start,
-    );
+    )
+    .advertising(settings.advertised_host.clone());
     instances
         .adopt_all()
         .await

@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::server::listener::TlsFiles;
 
 pub use access::InitialPassword;
-use access::{host, password};
+use access::{advertised_host, host, password};
 pub use source::SettingsInput;
 pub use values::{DurationText, LogFormat, NetworkList, OnShutdown, SocketAt};
 
@@ -53,6 +53,8 @@ pub struct Settings {
     pub password: Option<InitialPassword>,
     /// Host names under which the manager is reached.
     pub allow_hosts: Vec<String>,
+    /// The host name or IP address to show miners first.
+    pub advertised_host: Option<String>,
     /// Days to keep the audit log.
     pub audit_days: u32,
     /// Days to keep raw metrics and health checks.
@@ -139,6 +141,7 @@ impl Settings {
             setup,
             password,
             allow_hosts,
+            advertised_host,
             audit_days,
             log,
             log_format,
@@ -167,6 +170,7 @@ impl Settings {
             ("setup", *setup == other.setup),
             ("password_file", *password == other.password),
             ("allow_hosts", *allow_hosts == other.allow_hosts),
+            ("advertised_host", *advertised_host == other.advertised_host),
             ("audit_days", *audit_days == other.audit_days),
             ("log", *log == other.log),
             ("log_format", *log_format == other.log_format),
@@ -244,6 +248,12 @@ impl Settings {
             .iter()
             .map(|name| host(name))
             .collect::<Result<_, _>>()?;
+        let advertised_host = first
+            .advertised_host
+            .or(second.advertised_host)
+            .filter(|host| !host.trim().is_empty())
+            .map(|host| advertised_host(&host))
+            .transpose()?;
         let password = password(first.password_file.or(second.password_file).as_deref())?;
         let max_connections = first
             .max_connections
@@ -275,6 +285,7 @@ impl Settings {
             setup: first.setup.or(second.setup).unwrap_or(false),
             password,
             allow_hosts,
+            advertised_host,
             audit_days,
             log,
             log_format: first
@@ -443,11 +454,35 @@ mod tests {
     }
 
     #[test]
+    fn the_advertised_host_is_a_name_or_an_address() {
+        for (text, expected) in [
+            ("", None),
+            (" ", None),
+            ("umbrel.local", Some("umbrel.local")),
+            ("Miner.Example.org.", Some("miner.example.org")),
+            ("192.168.7.20", Some("192.168.7.20")),
+            ("[fd00::7]", Some("fd00::7")),
+        ] {
+            let settings = from_file(&format!("advertised_host = '{text}'")).unwrap();
+            assert_eq!(settings.advertised_host.as_deref(), expected, "{text}");
+        }
+        assert_eq!(from_file("").unwrap().advertised_host, None);
+    }
+
+    #[test]
     fn every_mistake_is_named() {
         for (text, says) in [
             ("lisen = '127.0.0.1:1'", "lisen"),
             ("listen = 'here'", "listen"),
             ("allow_hosts = ['a b']", "allow_hosts"),
+            ("advertised_host = 'http://umbrel.local'", "advertised_host"),
+            (
+                "advertised_host = 'umbrel.local:34255'",
+                "without scheme and port",
+            ),
+            ("advertised_host = '192.168.1.300'", "advertised_host"),
+            ("advertised_host = '0.0.0.0'", "advertised_host"),
+            ("advertised_host = 'a b'", "advertised_host"),
             ("audit_days = 0", "audit_days"),
             ("password_file = '/nowhere/at/all'", "password_file"),
             ("health_interval = '5 parsecs'", "health_interval"),

@@ -8,6 +8,8 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use tar::{Builder, EntryType, Header};
@@ -38,6 +40,19 @@ pub fn printer(text: &str) -> Vec<u8> {
     compile_c(&format!(
         "#include <stdio.h>\nint main(void) {{ puts(\"{text}\"); return 0; }}\n"
     ))
+}
+
+/// Writes a translator that is ready at once and does nothing; returns its path.
+pub fn idle_translator(dir: &Path) -> String {
+    const SCRIPT: &str = "#!/bin/sh
+trap 'exit 0' INT
+echo '2026-11-29T09:01:36.577512Z  INFO translator_sv2: Translator Proxy: listening on 127.0.0.1:1'
+while :; do sleep 0.05; done
+";
+    let path = dir.join("translator_sv2");
+    fs::write(&path, SCRIPT).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path.display().to_string()
 }
 
 /// A translator as far as an installation can tell.

@@ -2,7 +2,7 @@
 //! faults use the simulated one.
 
 use crate::harness::disk::SmallDisk;
-use crate::harness::{self, Manager, Plan, is_alive, signal, until};
+use crate::harness::{self, Manager, Plan, clients, is_alive, signal, until};
 use rustix::process::Signal;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -489,11 +489,11 @@ async fn a_second_manager_on_one_data_directory_is_refused() {
 async fn a_taken_port_is_refused_with_its_holder_and_a_free_one() {
     let manager = Manager::start().await;
     let (listening, monitoring) = (harness::free_port(), harness::free_port());
-    let config = manager
-        .save_config("shared", &harness::solo_config(listening, monitoring, 1))
-        .await;
-    let barn = manager.instance_of("barn", &config).await;
-    let garage = manager.instance_of("garage", &config).await;
+    let config = harness::solo_config(listening, monitoring, 1);
+    let one = manager.save_config("one", &config).await;
+    let barn = manager.instance_of("barn", &one).await;
+    let other = manager.save_config("other", &config).await;
+    let garage = manager.instance_of("garage", &other).await;
     manager.act(&format!("/api/instances/{barn}/start")).await;
     manager.until_state(&barn, "running").await;
     let (status, body) = manager.act(&format!("/api/instances/{garage}/start")).await;
@@ -523,6 +523,116 @@ async fn a_taken_port_is_refused_with_its_holder_and_a_free_one() {
     drop(other);
     let (status, _) = manager.act(&format!("/api/instances/{barn}/start")).await;
     assert_eq!(status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_instance_of_a_configuration_gets_other_ports_and_pages_show_them() {
+    let scratch = tempfile::tempdir().unwrap();
+    let translator = clients::idle_translator(scratch.path());
+    let mut manager = Manager::launch(Plan {
+        simulate: Vec::new(),
+        client: None,
+        flags: vec!["--translator".into(), translator],
+    })
+    .await;
+    let (listening, monitoring, v1) = (
+        harness::free_port(),
+        harness::free_port(),
+        harness::free_port(),
+    );
+    let mut config = harness::solo_config(listening, monitoring, 1);
+    config["translator"] =
+        json!({ "enabled": true, "listening_address": format!("127.0.0.1:{v1}") });
+    let config = manager.save_config("shared", &config).await;
+    let barn = manager.instance_of("barn", &config).await;
+    let garage = manager.instance_of("garage", &config).await;
+    // At the same time, so that neither listens yet when the other chooses.
+    let (one, other) = (
+        format!("/api/instances/{barn}/start"),
+        format!("/api/instances/{garage}/start"),
+    );
+    let ((one, _), (other, _)) = tokio::join!(manager.act(&one), manager.act(&other));
+    assert_eq!((one, other), (200, 200));
+    let ports = async |manager: &Manager, id: &str| {
+        let instance = manager.until_state(id, "running").await;
+        let port = |at: usize| instance["addresses"][at]["port"].as_u64().unwrap();
+        assert_eq!(instance["port"].as_u64(), Some(port(0)));
+        let file = |name: &str| {
+            let text = std::fs::read_to_string(manager.instance_dir(id).join(name)).unwrap();
+            text.parse::<toml::Table>().unwrap()
+        };
+        let (client, translator) = (file("config.toml"), file("translator.toml"));
+        assert_eq!(
+            translator["downstream_port"].as_integer(),
+            i64::try_from(port(1)).ok()
+        );
+        assert_eq!(
+            translator["upstreams"][0]["port"].as_integer(),
+            i64::try_from(port(0)).ok()
+        );
+        let monitoring =
+            |file: &toml::Table| file["monitoring_address"].as_str().unwrap().to_owned();
+        (
+            port(0),
+            port(1),
+            monitoring(&client),
+            monitoring(&translator),
+        )
+    };
+    let (first, second) = (ports(&manager, &barn).await, ports(&manager, &garage).await);
+    assert!(
+        first.0 != second.0 && first.1 != second.1 && first.2 != second.2 && first.3 != second.3,
+        "{first:?} {second:?}"
+    );
+    let configured = |ports: &(u64, u64, String, String)| {
+        (ports.0, ports.1) == (u64::from(listening), u64::from(v1))
+    };
+    assert!(
+        configured(&first) != configured(&second),
+        "{first:?} {second:?}"
+    );
+    let moved = if configured(&first) { &garage } else { &barn };
+    let page = manager
+        .ask(&format!("/instances/{moved}"), "text/html")
+        .await
+        .page(200);
+    assert!(
+        page.one("#miner-address-v1 .warning")
+            .contains(&format!("Port {v1} of the configuration was in use")),
+    );
+
+    // Neither a restart nor a restart of the manager with both swaps their ports.
+    let (status, body) = manager
+        .act(&format!("/api/instances/{moved}/restart"))
+        .await;
+    assert_eq!(status, 200, "{body}");
+    for id in [&barn, &garage] {
+        manager
+            .request("PATCH", &format!("/api/instances/{id}"))
+            .json(&json!({ "autostart": true }))
+            .send()
+            .await
+            .unwrap();
+    }
+    assert_eq!(ports(&manager, &barn).await, first);
+    assert_eq!(ports(&manager, &garage).await, second);
+    assert!(manager.terminate().success());
+    manager.begin();
+    assert_eq!(ports(&manager, &barn).await, first);
+    assert_eq!(ports(&manager, &garage).await, second);
+
+    // Alone, it has the ports of the configuration; V1 gives way to another program.
+    for id in [&barn, &garage] {
+        manager.act(&format!("/api/instances/{id}/stop")).await;
+        manager.until_state(id, "stopped").await;
+    }
+    let other = std::net::TcpListener::bind(("127.0.0.1", v1)).unwrap();
+    let (status, body) = manager.act(&format!("/api/instances/{moved}/start")).await;
+    assert_eq!(status, 200, "{body}");
+    let alone = ports(&manager, moved).await;
+    assert_eq!(alone.0, u64::from(listening));
+    assert!(alone.1 > u64::from(v1), "{alone:?}");
+    drop(other);
 }
 
 #[tokio::test(flavor = "multi_thread")]

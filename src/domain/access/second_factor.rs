@@ -1,8 +1,6 @@
 //! The second factor: six digits of an authenticator app (RFC 6238 with the common parameters: SHA-1,
 //! 30 s). Pure except for random bytes.
 
-use qrcode::QrCode;
-use qrcode::render::svg;
 use subtle::ConstantTimeEq;
 use totp_rs::{Algorithm, Secret, TOTP};
 
@@ -53,21 +51,6 @@ pub fn address(secret: &str, name: &str) -> String {
     format!("otpauth://totp/jd-manager:{name}?secret={secret}&issuer=jd-manager")
 }
 
-/// The address as a QR code for a page.
-///
-/// # Errors
-/// The address is too long.
-pub fn picture(address: &str) -> Result<String> {
-    let code = QrCode::new(address.as_bytes()).map_err(|e| Error::internal(e.to_string()))?;
-    // Always dark on light, because cameras need it.
-    let drawn = code
-        .render::<svg::Color<'_>>()
-        .min_dimensions(200, 200)
-        .build();
-    let begin = drawn.find("<svg").unwrap_or_default();
-    Ok(drawn[begin..].to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_secret_works_and_is_drawn() {
+    fn a_fresh_secret_works() {
         let secret = fresh().unwrap();
         assert!(is_secret(&secret) && secret.len() == 32, "{secret}");
         assert_ne!(secret, fresh().unwrap());
@@ -119,11 +102,6 @@ mod tests {
         assert_eq!(
             address,
             format!("otpauth://totp/jd-manager:ada%20%26%20bob?secret={secret}&issuer=jd-manager")
-        );
-        let picture = picture(&address).unwrap();
-        assert!(
-            picture.starts_with("<svg") && !picture.contains("style="),
-            "{picture}"
         );
         assert!(!is_secret("GEZDG"), "too short");
     }

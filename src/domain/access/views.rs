@@ -13,6 +13,7 @@ use super::model::{ApiToken, AuditRow, LoginSession, UserAccount};
 use super::{password, second_factor};
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::FieldError;
+use crate::infra::qr_code::qr_code_svg;
 use crate::view;
 use crate::web::{ConfirmPage, ConfirmQuestion};
 use crate::web::{PageFrame, Role};
@@ -161,7 +162,7 @@ impl SecondFactorPage {
     /// The QR code cannot be created.
     pub fn new(secret: String, name: &str, again: FormInput) -> crate::base::error::Result<Self> {
         let address = second_factor::address(&secret, name);
-        let picture = QrImage(second_factor::picture(&address)?);
+        let picture = QrImage(qr_code_svg(&address)?);
         Ok(Self {
             secret,
             address,

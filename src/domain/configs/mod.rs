@@ -56,6 +56,7 @@ pub use model::{
 };
 pub use parse::{ParsedConfig, form_name, form_to_value, read};
 pub use rules::ConfigFindings;
+pub use rules::address::host as host_without_port;
 pub use rules::other_payouts::payout_descriptor;
 pub use rules::reward::{RewardScript, reward_script};
 pub use toml_file::{

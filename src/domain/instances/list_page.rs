@@ -47,5 +47,6 @@ pub(super) async fn list_page(
         news,
         notices,
         instances,
+        miners: Vec::new(),
     })
 }

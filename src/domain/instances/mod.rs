@@ -12,13 +12,13 @@
 //! * `supervisor`: the tasks of all instances. `commands`: the commands of a task. `task`: the task
 //!   of one instance, which starts keepers and talks to them. `conversation`: its connection.
 //! * `preparation`: writes the files for a start. [`program`]: the client program and its version.
-//!   `ports`: free ports.
+//!   `ports`: free ports, and other ports for a second instance of a configuration.
 //! * `service`: the use cases. `bulk`: actions on several instances. `deletion`: deleting. `draft`:
 //!   request bodies.
 //! * [`model`], `history`, `display`: instances and events, and their text. [`streams`]: live
 //!   updates.
 //! * `config_trial`: does a client accept a configuration. `node_trial`: does a node accept a client.
-//!   `miner_address`: addresses for miners.
+//!   `miner_address`: addresses for miners. `network`: the addresses and the name of this machine.
 //! * `availability`: free names and ports for new instances. `versions`: the client version of an
 //!   instance.
 //! * `list_extras`: values of other domains for lists.
@@ -36,6 +36,7 @@ mod list_extras;
 pub mod list_page;
 mod miner_address;
 pub mod model;
+mod network;
 mod node_trial;
 mod ports;
 mod preparation;
@@ -55,7 +56,7 @@ pub use display::size_text;
 pub use draft::InstanceDraft;
 pub use history::{InstanceEvent, KEEPER_LOST};
 pub use list_extras::{HealthSummary, ListExtras, ListStats};
-pub use miner_address::{MinerAddress, MinerProtocol, miner_addresses};
+pub use miner_address::{MinerAddress, MinerProtocol};
 pub use model::Instance;
 pub use node_trial::{NODE_TRIAL_PATIENCE, NodeTrial, NodeTrialOutcome};
 pub use program::{ClientProgram, ProgramSource};

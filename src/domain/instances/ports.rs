@@ -1,4 +1,5 @@
-//! Checks whether the ports of a client are free, and finds the process that uses them.
+//! Checks whether the ports of an instance are free, finds the process that uses them, and chooses
+//! others.
 //!
 //! The client exits if its port is already in use: with exit code 1 for the miner port, with 0 for
 //! monitoring (measured on 0.6.0). A check before the start can name the process and a free port.
@@ -7,9 +8,11 @@
 use std::collections::HashSet;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use crate::base::ids::InstanceId;
-use crate::keeper::names::MARK;
+use crate::keeper::names::{self, MARK};
+use crate::programs::translator;
 
 /// The process that uses a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +76,7 @@ fn free_after(
     least: u16,
     not: &[u16],
 ) -> Option<u16> {
-    (least..200)
+    (least..NEAR)
         .filter_map(|step| address.port().checked_add(step))
         .find(|port| {
             let near = SocketAddr::new(address.ip(), *port);
@@ -81,19 +84,82 @@ fn free_after(
         })
 }
 
+/// How many ports after the configured one are tried.
+const NEAR: u16 = 200;
+
+/// Chooses the ports of an instance at its start.
+#[derive(Debug)]
+pub struct PortChoice {
+    own: InstanceId,
+    listeners: Vec<PortListener>,
+    /// Not to be chosen: the ports of other instances, and those of this one.
+    not: HashSet<u16>,
+    /// Used by another instance of the same configuration, even if it does not listen yet.
+    siblings: HashSet<u16>,
+}
+
+impl PortChoice {
+    /// For the instance `own`, whose configuration has the ports `configured`. `siblings`: the ports
+    /// of other instances with the same configuration.
+    pub fn new(own: InstanceId, configured: &[u16], siblings: &[u16]) -> Self {
+        Self {
+            own,
+            listeners: listeners(),
+            not: configured.iter().chain(siblings).copied().collect(),
+            siblings: siblings.iter().copied().collect(),
+        }
+    }
+
+    /// The port of `address`, or if a sibling uses it or `gives_way` to its holder, the next one that
+    /// nobody uses. The port stays if there is none nearby.
+    pub fn choose(&mut self, address: SocketAddr, gives_way: impl Fn(&PortHolder) -> bool) -> u16 {
+        let port = address.port();
+        let must_move = self.siblings.contains(&port)
+            || self
+                .holder(address)
+                .is_some_and(|holder| gives_way(&holder));
+        let near = |step| Some(SocketAddr::new(address.ip(), port.checked_add(step)?));
+        let chosen = (1..NEAR)
+            .filter(|_| must_move)
+            .filter_map(near)
+            .find(|near| !self.not.contains(&near.port()) && self.holder(*near).is_none())
+            .map_or(port, |near| near.port());
+        self.not.insert(chosen);
+        chosen
+    }
+
+    /// The process of somebody else that listens there.
+    fn holder(&self, address: SocketAddr) -> Option<PortHolder> {
+        holder_at(&self.listeners, address)
+            .filter(|holder| *holder != PortHolder::Instance(self.own))
+    }
+}
+
+/// The ports that an instance used at its last start, from the files in its directory.
+pub fn ports_in(dir: &Path) -> Vec<u16> {
+    let text = |name: &str| fs::read_to_string(dir.join(name)).ok();
+    let client: toml::Table = text(names::CONFIG)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default();
+    let clients = ["listening_address", "monitoring_address"]
+        .into_iter()
+        .filter_map(|key| client.get(key)?.as_str()?.parse::<SocketAddr>().ok());
+    let translator = text(names::TRANSLATOR_CONFIG)
+        .and_then(|text| Some(translator::config::read(&text).ok()?.config));
+    let translators = translator
+        .into_iter()
+        .flat_map(|config| [Some(config.listening), config.monitoring]);
+    clients
+        .chain(translators.flatten())
+        .map(|address| address.port())
+        .collect()
+}
+
 /// The first of `wanted` that another process than the instance `own` uses.
 pub fn first_taken(wanted: &[(&'static str, SocketAddr)], own: InstanceId) -> Option<PortConflict> {
     let listeners = listeners();
     wanted.iter().find_map(|&(purpose, address)| {
-        let in_the_way: HashSet<&str> = listeners
-            .iter()
-            .filter(|l| overlap(l.address, address))
-            .map(|l| l.socket.as_str())
-            .collect();
-        if in_the_way.is_empty() {
-            return None;
-        }
-        let holder = holder(&in_the_way);
+        let holder = holder_at(&listeners, address)?;
         let free = free_after(&listeners, address, 1, &[]);
         (holder != PortHolder::Instance(own)).then_some(PortConflict {
             purpose,
@@ -114,6 +180,16 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
             || any_of_six(other)
             || (one.is_ipv4() == other.is_ipv4()
                 && (one.ip().is_unspecified() || other.ip().is_unspecified())))
+}
+
+/// The process that prevents another from listening at `address`.
+fn holder_at(listeners: &[PortListener], address: SocketAddr) -> Option<PortHolder> {
+    let in_the_way: HashSet<&str> = listeners
+        .iter()
+        .filter(|l| overlap(l.address, address))
+        .map(|l| l.socket.as_str())
+        .collect();
+    (!in_the_way.is_empty()).then(|| holder(&in_the_way))
 }
 
 fn holder(sockets: &HashSet<&str>) -> PortHolder {
@@ -197,6 +273,7 @@ fn parse(table: &str) -> Vec<PortListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::programs::translator::config::TranslatorConfig;
     use std::net::TcpListener;
 
     #[test]
@@ -221,6 +298,59 @@ mod tests {
             first_taken(&[("miners", address)], InstanceId::random()),
             None
         );
+    }
+
+    #[test]
+    fn a_port_is_replaced_only_if_a_sibling_or_a_process_that_it_gives_way_to_uses_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let port = address.port();
+        let own = InstanceId::random();
+        let choice =
+            |configured: &[u16], siblings: &[u16]| PortChoice::new(own, configured, siblings);
+        assert_eq!(choice(&[port], &[]).choose(address, |_| false), port);
+        let other = choice(&[port], &[]).choose(address, |holder| {
+            matches!(holder, PortHolder::Program { .. })
+        });
+        assert!(other > port && TcpListener::bind(("127.0.0.1", other)).is_ok());
+        // Neither a port of the configuration nor one chosen before.
+        let mut both = choice(&[port, other], &[]);
+        let next = both.choose(address, |_| true);
+        assert!(next > other, "{next}");
+        assert!(both.choose(address, |_| true) > next);
+        drop(listener);
+        assert_eq!(choice(&[port], &[]).choose(address, |_| true), port);
+        assert!(choice(&[port], &[port]).choose(address, |_| false) > port);
+        let last = SocketAddr::from(([127, 0, 0, 1], u16::MAX));
+        assert_eq!(
+            choice(&[u16::MAX], &[u16::MAX]).choose(last, |_| true),
+            u16::MAX
+        );
+    }
+
+    #[test]
+    fn the_ports_of_the_last_start_are_read_from_both_files() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(ports_in(dir.path()).is_empty());
+        let client =
+            "listening_address = \"0.0.0.0:34265\"\nmonitoring_address = \"127.0.0.1:9091\"\n";
+        fs::write(dir.path().join(names::CONFIG), client).unwrap();
+        assert_eq!(ports_in(dir.path()), [34265, 9091]);
+        let file = TranslatorConfig {
+            listening: SocketAddr::from(([0, 0, 0, 0], 34255)),
+            monitoring: Some(SocketAddr::from(([127, 0, 0, 1], 14255))),
+            ..TranslatorConfig::beside_client(
+                "127.0.0.1".into(),
+                34265,
+                "9azvK9CL5ZAmAdjDw9GEs9vHYAzVzxERRUUBT6SCWnr8RNd56Wh".into(),
+                "acct".into(),
+            )
+        };
+        let file = file.to_toml(8).unwrap();
+        fs::write(dir.path().join(names::TRANSLATOR_CONFIG), file).unwrap();
+        assert_eq!(ports_in(dir.path()), [34265, 9091, 34255, 14255]);
+        fs::write(dir.path().join(names::CONFIG), "nonsense = ").unwrap();
+        assert_eq!(ports_in(dir.path()), [34255, 14255]);
     }
 
     #[test]

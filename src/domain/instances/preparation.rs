@@ -7,13 +7,15 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::model::{InstanceRow, unknown};
-use super::ports::{self, PortConflict, PortHolder};
+use super::ports::{self, PortChoice, PortConflict, PortHolder};
 use super::program::{ClientProgram, ProgramSource, environment};
 use super::queries;
 use crate::base::error::{Error, FieldError, FileError, Result};
-use crate::base::ids::InstanceId;
+use crate::base::ids::{ConfigId, InstanceId};
 use crate::domain::configs::{
     self, ClientConfig, ClientVersion, ConfigService, SavedConfig, TemplateProvider,
 };
@@ -35,6 +37,15 @@ pub struct StartPreparation {
     configs: ConfigService,
     source: ProgramSource,
     root: PathBuf,
+    /// Held while the ports of an instance are chosen whose configuration others use, too.
+    choosing: Arc<Mutex<()>>,
+}
+
+/// Keeps other instances of a configuration from choosing ports while it exists.
+#[derive(Debug)]
+#[must_use = "until the start is stored, another instance could choose the same ports"]
+pub struct PortReservation {
+    _guard: Option<OwnedMutexGuard<()>>,
 }
 
 impl StartPreparation {
@@ -45,6 +56,7 @@ impl StartPreparation {
             configs,
             source,
             root,
+            choosing: Arc::default(),
         }
     }
 
@@ -74,13 +86,16 @@ impl StartPreparation {
         rendered(&saved, program.version).map(drop)
     }
 
-    /// Writes the files for a start.
+    /// Writes the files for a start. Keep the reservation until the desired state is stored: then
+    /// other instances of the configuration leave the ports alone.
     ///
     /// # Errors
     /// No usable client, a configuration that the client does not support, or a disk error.
-    pub async fn prepare(&self, id: InstanceId) -> Result<()> {
+    pub async fn prepare(&self, id: InstanceId) -> Result<PortReservation> {
         let row = self.row(id).await?;
-        let saved = self.configs.get(row.config_id).await?;
+        let mut saved = self.configs.get(row.config_id).await?;
+        let (reservation, siblings) = self.siblings(id, row.config_id).await?;
+        let monitoring = self.choose_ports(id, &mut saved.config, siblings).await?;
         let program = self.source.program(row.version()).await?;
         let toml = rendered(&saved, program.version)?;
         let version = program
@@ -89,7 +104,7 @@ impl StartPreparation {
             .unwrap_or_else(|| program.version.to_string());
 
         self.check_ports(id, &saved).await?;
-        let translator = self.translator(&saved, &program).await?;
+        let translator = translator_spec(&saved, &program, monitoring)?;
 
         let mut env: Vec<(String, String)> = environment().collect();
         // The client accepts only a plain level.
@@ -139,61 +154,87 @@ impl StartPreparation {
         self.db
             .write(move |c| Ok(queries::set_start(c, id, saved.revision, port, &version)?))
             .await?;
-        Ok(())
+        Ok(reservation)
     }
 
-    /// What a keeper needs to run the translator of a configuration, and the translator's file; none:
-    /// the configuration has no port for Stratum V1 miners.
-    ///
-    /// # Errors
-    /// There is no translator beside the client; the configuration is from before a rule.
-    async fn translator(
+    /// The other instances of a configuration. With any, only one at a time chooses its ports.
+    async fn siblings(
         &self,
-        saved: &SavedConfig,
-        program: &ClientProgram,
-    ) -> Result<Option<(TranslatorSpec, String)>> {
-        let Some(settings) = saved.config.enabled_translator() else {
-            return Ok(None);
+        id: InstanceId,
+        config: ConfigId,
+    ) -> Result<(PortReservation, Vec<(InstanceId, bool)>)> {
+        let read = || self.db.read(move |c| Ok(queries::siblings(c, config, id)?));
+        if read().await?.is_empty() {
+            return Ok((PortReservation { _guard: None }, Vec::new()));
+        }
+        let guard = self.choosing.clone().lock_owned().await;
+        // One of them may have been started in the meantime.
+        let siblings = read().await?;
+        Ok((
+            PortReservation {
+                _guard: Some(guard),
+            },
+            siblings,
+        ))
+    }
+
+    /// Replaces ports of the configuration that are in use: all ports by those near them if another
+    /// instance of the configuration uses them, that for Stratum V1 miners also if any other program
+    /// does. Returns the monitoring address of the translator. Other conflicts are for
+    /// [`Self::check_ports`].
+    async fn choose_ports(
+        &self,
+        id: InstanceId,
+        config: &mut ClientConfig,
+        siblings: Vec<(InstanceId, bool)>,
+    ) -> Result<Option<SocketAddr>> {
+        let client = config.listening_address;
+        let client_monitoring = config.monitoring_address;
+        let v1 = config.enabled_translator().map(|settings| {
+            (
+                settings.listening_address,
+                configs::monitoring_near(settings),
+            )
+        });
+        let dirs: Vec<PathBuf> = siblings
+            .iter()
+            .filter(|(_, is_wanted)| *is_wanted)
+            .map(|(sibling, _)| self.dir(*sibling))
+            .collect();
+        let choose = move || {
+            let configured: Vec<u16> = [Some(client), client_monitoring, v1.map(|(v1, _)| v1)]
+                .into_iter()
+                .flatten()
+                .map(|address| address.port())
+                .collect();
+            let used: Vec<u16> = dirs.iter().flat_map(|dir| ports::ports_in(dir)).collect();
+            let mut choice = PortChoice::new(id, &configured, &used);
+            let is_sibling = |holder: &PortHolder| {
+                siblings
+                    .iter()
+                    .any(|(sibling, _)| *holder == PortHolder::Instance(*sibling))
+            };
+            let client = choice.choose(client, is_sibling);
+            let client_monitoring =
+                client_monitoring.map(|address| choice.choose(address, is_sibling));
+            let v1 = v1.map(|(v1, monitoring)| {
+                let port = choice.choose(v1, |_| true);
+                let monitoring_port = choice.choose(monitoring, |_| true);
+                (port, SocketAddr::new(monitoring.ip(), monitoring_port))
+            });
+            (client, client_monitoring, v1)
         };
-        let Some(translator) = program.translator.clone() else {
-            return Err(Error::Conflict(format!(
-                "The configuration \"{}\" has a port for Stratum V1 miners, but client {} has no translator: {} is missing. Install a \
-                 version that contains it under Updates, start jd-manager with --translator and the path of a translator_sv2 \
-                 program, or turn off the Stratum V1 port in the configuration.",
-                saved.name,
-                program.version,
-                program
-                    .path
-                    .with_file_name(translator::version::PROGRAM)
-                    .display()
-            )));
-        };
-        let mut monitoring = configs::monitoring_near(settings);
-        let own = [
-            saved.config.listening_address.port(),
-            settings.listening_address.port(),
-        ];
-        let free = tokio::task::spawn_blocking(move || ports::free(monitoring, &own))
+        let (client, client_monitoring, v1) = tokio::task::spawn_blocking(choose)
             .await
             .map_err(Error::internal)?;
-        monitoring.set_port(free.unwrap_or(monitoring.port()));
-        let toml = match configs::render_translator(&saved.config, monitoring) {
-            Some(Ok(toml)) => toml,
-            Some(Err(errors)) => return Err(unfit(saved, "the translator", &errors)),
-            None => return Ok(None),
-        };
-        let mut env: Vec<(String, String)> = environment().collect();
-        env.push(("RUST_LOG".into(), "info".into()));
-        let spec = TranslatorSpec {
-            ready_when: vec![translator::diagnosis::READY.into()],
-            ..TranslatorSpec::new(
-                translator.path,
-                config_args(translator.first_args, names::TRANSLATOR_CONFIG),
-                env,
-                configs::client_address(&saved.config).to_string(),
-            )
-        };
-        Ok(Some((spec, toml)))
+        config.listening_address.set_port(client);
+        if let Some((address, port)) = config.monitoring_address.as_mut().zip(client_monitoring) {
+            address.set_port(port);
+        }
+        if let Some((settings, (port, _))) = config.translator.as_mut().zip(v1) {
+            settings.listening_address.set_port(port);
+        }
+        Ok(v1.map(|(_, monitoring)| monitoring))
     }
 
     /// The first of the wanted ports that another process than the instance `id` uses, with the
@@ -290,6 +331,51 @@ impl StartPreparation {
         .map_err(Error::internal)??;
         Ok(())
     }
+}
+
+/// What a keeper needs to run the translator of a configuration, and the translator's file; none:
+/// the configuration has no port for Stratum V1 miners, so there is no `monitoring` address.
+///
+/// # Errors
+/// There is no translator beside the client; the configuration is from before a rule.
+fn translator_spec(
+    saved: &SavedConfig,
+    program: &ClientProgram,
+    monitoring: Option<SocketAddr>,
+) -> Result<Option<(TranslatorSpec, String)>> {
+    let Some(monitoring) = monitoring else {
+        return Ok(None);
+    };
+    let Some(translator) = program.translator.clone() else {
+        return Err(Error::Conflict(format!(
+            "The configuration \"{}\" has a port for Stratum V1 miners, but client {} has no translator: {} is missing. Install a \
+             version that contains it under Updates, start jd-manager with --translator and the path of a translator_sv2 \
+             program, or turn off the Stratum V1 port in the configuration.",
+            saved.name,
+            program.version,
+            program
+                .path
+                .with_file_name(translator::version::PROGRAM)
+                .display()
+        )));
+    };
+    let toml = match configs::render_translator(&saved.config, monitoring) {
+        Some(Ok(toml)) => toml,
+        Some(Err(errors)) => return Err(unfit(saved, "the translator", &errors)),
+        None => return Ok(None),
+    };
+    let mut env: Vec<(String, String)> = environment().collect();
+    env.push(("RUST_LOG".into(), "info".into()));
+    let spec = TranslatorSpec {
+        ready_when: vec![translator::diagnosis::READY.into()],
+        ..TranslatorSpec::new(
+            translator.path,
+            config_args(translator.first_args, names::TRANSLATOR_CONFIG),
+            env,
+            configs::client_address(&saved.config).to_string(),
+        )
+    };
+    Ok(Some((spec, toml)))
 }
 
 /// What the client connects to first, and exits without.

@@ -51,6 +51,19 @@ pub fn get(db: &mut Db, id: InstanceId) -> QueryResult<Option<RowWithConfig>> {
         .optional()
 }
 
+/// The other instances of a configuration, and whether each is to run.
+pub fn siblings(
+    db: &mut Db,
+    config: ConfigId,
+    own: InstanceId,
+) -> QueryResult<Vec<(InstanceId, bool)>> {
+    instances::table
+        .filter(instances::config_id.eq(config))
+        .filter(instances::id.ne(own))
+        .select((instances::id, instances::desired.eq(desired(true))))
+        .load(db)
+}
+
 /// Whether another instance has this name, ignoring case.
 pub fn name_is_taken(
     db: &mut Db,

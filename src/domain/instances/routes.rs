@@ -1,6 +1,7 @@
 //! The HTTP handlers of instances. Each one only selects a use case and a page.
 
 use axum::extract::{Query, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use super::bulk::BulkRequest;
 use super::draft::{InstanceDraft, is_version_name};
 use super::list_page::{InstanceListState, list_page};
+use super::miner_address::{MinerAddress, MinerProtocol};
 use super::model::{Instance, STOP_PATIENCE};
 use super::service::{InstanceActionResult, InstanceService};
 use super::streams::{follow, follow_events};
@@ -20,6 +22,7 @@ use super::views::{
 use crate::base::actor::Actor;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{ConfigId, InstanceId};
+use crate::infra::qr_code::qr_code_svg;
 use crate::web::extract::{EmptyForm, MaybeInput, MemberReader};
 use crate::web::negotiation::Representation;
 use crate::web::respond::{count_fitting, next_page};
@@ -32,6 +35,9 @@ use crate::web::{
 /// htmx is updated by its stream.
 const PAGE_PATIENCE: Duration = Duration::from_millis(1500);
 const FRAGMENT_PATIENCE: Duration = Duration::from_millis(60);
+
+/// A list of more instances does not show their addresses for miners.
+const MOST_ADDRESSES: usize = 20;
 
 /// The `notice` after a bulk action without a selection.
 pub(super) const NOTHING_SELECTED: &str = "nothing-selected";
@@ -76,6 +82,12 @@ async fn show_list(
         .skip(whole(offset))
         .take(whole(limit))
         .collect();
+    if want.form == Representation::Html {
+        page.miners = lists
+            .instances
+            .listed_addresses(&page.instances, MOST_ADDRESSES)
+            .await?;
+    }
     want.respond(&page)
 }
 
@@ -202,6 +214,31 @@ async fn form_page(
         values,
         errors,
     })
+}
+
+/// `GET /instances/{id}/address.svg`: the first address for miners of a protocol as a QR code.
+pub async fn address_image(
+    State(lists): State<InstanceListState>,
+    PathId(id): PathId<InstanceId>,
+    mut params: QueryParams,
+) -> Reply {
+    let protocol = params.get::<MinerProtocol>("protocol", "v1 or v2");
+    params.finish()?;
+    let protocol = protocol.unwrap_or(MinerProtocol::V2);
+    let instance = lists.instances.get(id).await?;
+    let config = lists.instances.saved_config(&instance).await?;
+    let addresses = lists.instances.miner_addresses(&instance, &config).await;
+    let wanted = MinerAddress::of_protocol(&addresses, protocol);
+    let what = match protocol {
+        MinerProtocol::V1 => "port for Stratum V1 miners of",
+        MinerProtocol::V2 => "port for Stratum V2 miners of",
+    };
+    let first = wanted
+        .first()
+        .ok_or_else(|| Error::not_found(what, &instance.name))?;
+    let image = qr_code_svg(&first.url)?;
+    let headers = [(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "no-cache")];
+    Ok((headers, image).into_response())
 }
 
 /// `POST /instances/{id}/start`.

@@ -44,6 +44,8 @@ pub struct InstanceService {
     glances: ListExtras,
     /// One test at a time.
     pub(super) trying: Arc<Mutex<()>>,
+    /// The host name or address to show miners first.
+    pub(super) advertised_host: Option<Arc<str>>,
 }
 
 /// Result of an action.
@@ -81,6 +83,16 @@ impl InstanceService {
             slow_start,
             glances: ListExtras::default(),
             trying: Arc::default(),
+            advertised_host: None,
+        }
+    }
+
+    /// Shows miners this host name or address first.
+    #[must_use]
+    pub fn advertising(self, host: Option<String>) -> Self {
+        Self {
+            advertised_host: host.map(Into::into),
+            ..self
         }
     }
 

@@ -257,8 +257,9 @@ impl InstanceTask {
             let reason = "is already running.";
             return Err(self.shared.preparation.conflict(self.id, reason).await);
         }
-        self.shared.preparation.prepare(self.id).await?;
+        let reservation = self.shared.preparation.prepare(self.id).await?;
         self.set_desired(true, WriteMode::DURABLE).await?;
+        drop(reservation);
         let command = if ask == InstanceCommand::Start {
             KeeperCommand::Start
         } else {

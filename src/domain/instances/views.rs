@@ -11,6 +11,7 @@ use super::config_trial::ConfigTrialResult;
 use super::display::size_text;
 use super::history::InstanceEvent;
 use super::list_extras::ListStats;
+use super::miner_address::{MinerAddress, MinerProtocol};
 use super::model::Instance;
 use crate::base::error::FieldError;
 use crate::base::ids::InstanceId;
@@ -46,6 +47,9 @@ pub struct InstanceListPage {
     pub notices: Vec<ManagerNotice>,
     /// All instances, oldest first.
     pub instances: Vec<Instance>,
+    /// The addresses for miners of each instance, with its id and name; empty on a long list.
+    #[serde(skip)]
+    pub(super) miners: Vec<(InstanceId, String, Vec<MinerAddress>)>,
 }
 view!(InstanceListPage { "main" => as_main, "table" => as_table });
 

@@ -19,7 +19,7 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
 use crate::domain::configs::views::notes::Warnings;
 use crate::domain::configs::{ClientVersion, ConfigService};
-use crate::domain::instances::{Instance, miner_addresses, streams};
+use crate::domain::instances::{Instance, streams};
 use crate::infra::log_store::{LogEvent, LogFilter, LogRecord};
 use crate::web::negotiation::Representation;
 use crate::web::{LogForms, PageForms, PathId, QueryParams, Reply, RequestContext, sse};
@@ -348,7 +348,11 @@ impl ConfigSummaryView {
             None => None,
         };
         Self {
-            addresses: miner_addresses(&saved.config).await,
+            addresses: pages
+                .logs
+                .instances()
+                .miner_addresses(instance, &saved.config)
+                .await,
             doubts: Warnings::about(&saved.config),
             pending,
         }

@@ -9,9 +9,7 @@ use super::validate::{CompleteSetup, SetupValidation, seen_from_the_body};
 use crate::base::actor::Actor;
 use crate::base::error::{Error, FieldError, Result};
 use crate::domain::configs::{ConfigDraft, lacking};
-use crate::domain::instances::{
-    Instance, InstanceDraft, MinerAddress, MinerProtocol, miner_addresses,
-};
+use crate::domain::instances::{Instance, InstanceDraft, MinerAddress, MinerProtocol};
 
 impl SetupService {
     /// The complete setup in one request, for API clients.
@@ -144,7 +142,8 @@ impl SetupService {
     /// The database cannot be read.
     pub async fn miners(&self, instance: &Instance) -> Result<(Vec<MinerAddress>, String)> {
         let config = self.configs.get(instance.config_id).await?.config;
-        Ok((miner_addresses(&config).await, config.authority_public_key))
+        let addresses = self.instances.miner_addresses(instance, &config).await;
+        Ok((addresses, config.authority_public_key))
     }
 }
 

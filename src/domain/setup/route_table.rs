@@ -63,6 +63,11 @@ where
                 ),
                 socket("listening_address"),
                 socket("monitoring_address"),
+                member(
+                    "translator",
+                    "The port for Stratum V1 miners, as in a configuration. None if omitted.",
+                    json!({ "type": "object", "examples": [{ "enabled": true }] }),
+                ),
                 text("jdc_signature", "The coinbase tag."),
                 flag("start", "If false, the instance is created but not started.").or(true),
             ])

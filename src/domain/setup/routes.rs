@@ -241,26 +241,30 @@ pub async fn watch(
     PathId(id): PathId<InstanceId>,
 ) -> Reply {
     let instance = s.instances().get(id).await?;
-    let miners = s.miners(&instance).await?;
     if want.form != Representation::EventStream {
+        let miners = s.miners(&instance).await?;
         return want.respond(&WatchPage::new(instance, miners));
     }
     let as_html = want.asked.fragment;
     // Subscribe before reading, so that a change in between is sent twice rather than lost.
     let changes = changes_of(s.instances(), id);
     let now = s.instances().get(id).await?;
+    let stop = s.stop();
     let event = move |instance: Instance| {
-        let page = WatchPage::new(instance, miners.clone());
-        let event = if as_html {
-            page.part().map(|html| SseEvent::default().data(html))
-        } else {
-            SseEvent::default().event("instance").json_data(&page).ok()
-        };
-        futures_util::future::ready(event)
+        let s = s.clone();
+        async move {
+            // A start may choose other ports.
+            let page = WatchPage::new(instance.clone(), s.miners(&instance).await.ok()?);
+            if as_html {
+                page.part().map(|html| SseEvent::default().data(html))
+            } else {
+                SseEvent::default().event("instance").json_data(&page).ok()
+            }
+        }
     };
     Ok(sse::respond(
         stream::iter([now]).chain(changes).filter_map(event),
-        s.stop(),
+        stop,
         as_html,
     ))
 }

@@ -1,9 +1,10 @@
-//! Settings of access: the password, and the host names of the
-//! manager.
+//! Settings of access: the password, the host names of the manager, and the host name for miners.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use super::SettingsError;
+use crate::domain::configs::host_without_port;
 
 /// A password from the settings; never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,6 +40,23 @@ pub(super) fn host(name: &str) -> Result<String, SettingsError> {
         Err(SettingsError(format!(
             "allow_hosts: \"{name}\" is not a host name like miner.example.org"
         )))
+    }
+}
+
+/// The host that miners connect to: a name, or an IP address without brackets.
+pub(super) fn advertised_host(text: &str) -> Result<String, SettingsError> {
+    let wrong = |detail: String| SettingsError(format!("advertised_host: {detail}"));
+    let host = host_without_port(text).map_err(|_| {
+        wrong(format!(
+            "\"{text}\" is not a host name or an IP address. Enter one without scheme and port, such as umbrel.local"
+        ))
+    })?;
+    let host = host.trim_matches(['[', ']', '.']).to_ascii_lowercase();
+    match host.parse::<IpAddr>() {
+        Ok(ip) if ip.is_unspecified() || ip.is_loopback() => Err(wrong(format!(
+            "miners cannot connect to {ip}. Enter the host name or the IP address of this machine in your network."
+        ))),
+        _ => Ok(host),
     }
 }
 

@@ -69,6 +69,9 @@ pub struct SettingsInput {
     )]
     #[serde(default)]
     pub(super) allow_hosts: Vec<String>,
+    /// Host name or IP address of this machine to show first in the addresses for miners.
+    #[arg(long, env = "JD_MANAGER_ADVERTISED_HOST", value_name = "HOST")]
+    pub(super) advertised_host: Option<String>,
     /// Days to keep the audit log [default: 365].
     #[arg(long, env = "JD_MANAGER_AUDIT_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(super) audit_days: Option<u32>,

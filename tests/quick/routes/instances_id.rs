@@ -2,11 +2,11 @@
 
 use super::{NOBODY, TOO_LARGE, bare, form, send, swap};
 use crate::harness::answer::Answer;
-use crate::harness::{Manager, free_port, solo_config};
+use crate::harness::{Manager, PUBLIC_KEY, Plan, free_port, solo_config};
 use serde_json::json;
 
 /// What can be asked of one instance: method and the rest of the path.
-const ASKED: [(&str, &str); 16] = [
+const ASKED: [(&str, &str); 17] = [
     ("GET", ""),
     ("PATCH", ""),
     ("POST", ""),
@@ -21,6 +21,7 @@ const ASKED: [(&str, &str); 16] = [
     ("GET", "/logs"),
     ("GET", "/logs?count=5"),
     ("GET", "/log.txt"),
+    ("GET", "/address.svg"),
     ("HEAD", ""),
     ("HEAD", "/logs"),
 ];
@@ -129,7 +130,7 @@ async fn its_page_shows_state_log_and_where_miners_connect() {
             .starts_with(&format!("/instances/{id}/logs?after="))
     );
     assert!(
-        page.one("section.miners code")
+        page.one("#miner-address-v2 .miner-url")
             .starts_with("stratum2+tcp://127.0.0.1:")
     );
     let first = page
@@ -152,6 +153,125 @@ async fn its_page_shows_state_log_and_where_miners_connect() {
         ),
         ("barn".to_owned(), 0)
     );
+}
+
+#[tokio::test]
+async fn what_to_enter_in_miners_is_the_same_on_every_page_and_in_the_api() {
+    let manager = Manager::launch(Plan {
+        simulate: Vec::new(),
+        client: None,
+        flags: vec!["--advertised-host".into(), "farm.example.org".into()],
+    })
+    .await;
+    let (v2_port, v1_port) = (free_port(), free_port());
+    let mut config = solo_config(v2_port, free_port(), 1);
+    config["listening_address"] = json!(format!("0.0.0.0:{v2_port}"));
+    config["translator"] =
+        json!({ "enabled": true, "listening_address": format!("127.0.0.1:{v1_port}") });
+    let config = manager.save_config("farm", &config).await;
+    let id = manager.instance_of("farm", &config).await;
+    let instance = manager.json(&format!("/api/instances/{id}")).await;
+    let addresses = instance["addresses"].as_array().unwrap();
+    let (first, last) = (&addresses[0], addresses.last().unwrap());
+    let v2 = format!("stratum2+tcp://farm.example.org:{v2_port}/{PUBLIC_KEY}");
+    let v1 = format!("stratum+tcp://127.0.0.1:{v1_port}");
+    assert_eq!(
+        *first,
+        json!({ "protocol": "v2", "url": v2, "host": "farm.example.org", "port": v2_port, "key": PUBLIC_KEY, "user": "miner1" })
+    );
+    assert_eq!(
+        *last,
+        json!({ "protocol": "v1", "url": v1, "host": "127.0.0.1", "port": v1_port, "user": "miner1" })
+    );
+
+    let page = manager
+        .ask(&format!("/instances/{id}"), "text/html")
+        .await
+        .page(200);
+    let list = manager.ask("/", "text/html").await.page(200);
+    for (protocol, url) in [("v2", &v2), ("v1", &v1)] {
+        let section = format!("#miner-address-{protocol}");
+        assert_eq!(&page.one(&format!("{section} .miner-url")), url);
+        assert!(list.texts("#addresses .miner-url").contains(url), "{url}");
+        assert_eq!(
+            page.attr(&format!("{section} details details img"), "src"),
+            format!("/instances/{id}/address.svg?protocol={protocol}")
+        );
+        let image = manager
+            .get(&format!("/instances/{id}/address.svg?protocol={protocol}"))
+            .await;
+        assert_eq!(
+            (image.status().as_u16(), &image.headers()["content-type"]),
+            (200, &"image/svg+xml".parse().unwrap())
+        );
+        assert!(image.text().await.unwrap().starts_with("<svg"));
+    }
+    assert_eq!(
+        page.one("#miner-address-v2 .miner-host"),
+        "farm.example.org"
+    );
+    assert_eq!(page.one("#miner-address-v2 .miner-key"), PUBLIC_KEY);
+    assert_eq!(
+        page.one("#miner-address-v1 .miner-port"),
+        v1_port.to_string()
+    );
+    assert_eq!(page.one("#miner-address-v1 .miner-password"), "x");
+    assert!(
+        page.one("#miner-address-v1")
+            .contains("Only miners on this machine can connect.")
+    );
+    manager
+        .ask(
+            &format!("/api/instances/{id}/address.svg?protocol=v3"),
+            "*/*",
+        )
+        .await
+        .problem(422);
+}
+
+#[tokio::test]
+async fn the_port_of_stratum_v1_is_shown_with_its_risk_and_only_if_there_is_one() {
+    let (manager, config, id) = one().await;
+    let page = manager
+        .ask(&format!("/instances/{id}"), "text/html")
+        .await
+        .page(200);
+    assert_eq!(page.count("#miner-address-v1"), 0);
+    let missing = manager
+        .ask(
+            &format!("/api/instances/{id}/address.svg?protocol=v1"),
+            "*/*",
+        )
+        .await
+        .problem(404);
+    assert!(
+        missing["detail"]
+            .as_str()
+            .unwrap()
+            .contains("port for Stratum V1 miners of barn"),
+        "{missing}"
+    );
+    let mut settings = solo_config(free_port(), free_port(), 1);
+    settings["translator"] =
+        json!({ "enabled": true, "listening_address": format!("0.0.0.0:{}", free_port()) });
+    manager
+        .put_json(
+            &format!("/api/saved-configs/{config}"),
+            &json!({ "name": "solo", "config": settings }),
+        )
+        .await;
+    let page = manager
+        .ask(&format!("/instances/{id}"), "text/html")
+        .await
+        .page(200);
+    let said = page.one("#miner-address-v1");
+    for words in ["no password and no encryption", "Any name", "Anything."] {
+        // Without a network, only this machine can connect, so there is no risk.
+        assert!(
+            said.contains(words) || said.contains("Only miners on this machine"),
+            "{said}"
+        );
+    }
 }
 
 #[tokio::test]

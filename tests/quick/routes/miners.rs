@@ -1,7 +1,7 @@
 //! `/instances/{id}/miners` and `/miners`: which miners work.
 
 use super::{NOBODY, bare};
-use crate::harness::{Manager, Plan, free_port, solo_config, until};
+use crate::harness::{Manager, Plan, clients, free_port, solo_config, until};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -12,15 +12,7 @@ use jd_manager::infra::db::Db;
 use serde_json::{Value, json};
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
-
-/// A translator that does nothing; its monitoring API is the test's own.
-const TRANSLATOR: &str = "#!/bin/sh
-trap 'exit 0' INT
-echo '2026-11-29T09:01:36.577512Z  INFO translator_sv2: Translator Proxy: listening on 127.0.0.1:1'
-while :; do sleep 0.05; done
-";
 
 /// The miners of an instance once they are as they should be.
 async fn until_miners(
@@ -196,20 +188,14 @@ async fn answer(State(miners): State<FakeMiners>, Path(path): Path<String>) -> R
 #[tokio::test(flavor = "multi_thread")]
 async fn miners_behind_the_translator_are_listed_once_each_by_name_and_address() {
     let scratch = tempfile::tempdir().unwrap();
-    let translator = scratch.path().join("translator_sv2");
-    fs::write(&translator, TRANSLATOR).unwrap();
-    fs::set_permissions(&translator, fs::Permissions::from_mode(0o755)).unwrap();
+    // Its monitoring API is the test's own.
+    let translator = clients::idle_translator(scratch.path());
     let manager = Manager::launch(Plan {
         simulate: vec!["--miners".into(), "0".into()],
         client: None,
-        flags: [
-            "--sample-interval",
-            "1s",
-            "--translator",
-            translator.to_str().unwrap(),
-        ]
-        .map(str::to_owned)
-        .to_vec(),
+        flags: ["--sample-interval", "1s", "--translator", &translator]
+            .map(str::to_owned)
+            .to_vec(),
     })
     .await;
     let mut config = solo_config(free_port(), free_port(), 1);

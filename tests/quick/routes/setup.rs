@@ -3,7 +3,7 @@
 use super::{NOBODY, bare, form, send};
 use crate::harness::answer::{Answer, EventStream};
 use crate::harness::node::{FakeNode, NodeBehavior};
-use crate::harness::{Manager, PUBLIC_KEY, SECRET_KEY, free_port, until};
+use crate::harness::{Manager, PUBLIC_KEY, Plan, SECRET_KEY, clients, free_port, until};
 use serde_json::{Value, json};
 
 const PAYOUT: &str = "bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc";
@@ -660,6 +660,50 @@ async fn the_page_that_watches_is_told_when_miners_are_served() {
         (now.event.as_str(), &now.json()["status"]),
         ("instance", &json!("running"))
     );
+}
+
+#[tokio::test]
+async fn setup_ends_with_what_to_enter_in_stratum_v1_miners() {
+    let scratch = tempfile::tempdir().unwrap();
+    let manager = Manager::launch(Plan {
+        simulate: Vec::new(),
+        client: None,
+        flags: vec![
+            "--translator".into(),
+            clients::idle_translator(scratch.path()),
+        ],
+    })
+    .await;
+    let mut body = everything("barn");
+    let port = free_port();
+    body["translator"] =
+        json!({ "enabled": true, "listening_address": format!("127.0.0.1:{port}") });
+    let made = send(&manager, "POST", "/api/setup", &body).await.json(201);
+    let id = made["instance_id"].as_str().unwrap();
+    manager.until_state(id, "running").await;
+    let watch = manager.json(&format!("/api/setup/watch/{id}")).await;
+    let instance = manager.json(&format!("/api/instances/{id}")).await;
+    assert_eq!(watch["addresses"], instance["addresses"]);
+    let page = manager
+        .ask(&format!("/setup/watch/{id}"), "text/html")
+        .await
+        .page(200);
+    let url = format!("stratum+tcp://127.0.0.1:{port}");
+    assert_eq!(page.one("#miner-address-v1 .miner-url"), url);
+    // Without JavaScript, too: nothing has to be opened first.
+    assert_eq!(page.count("#miner-address-v1 > details[open]"), 1);
+    for (class, expected) in [
+        ("host", "127.0.0.1"),
+        ("port", &port.to_string()),
+        ("user", "miner1"),
+        ("password", "x"),
+    ] {
+        assert_eq!(
+            page.one(&format!("#miner-address-v1 .miner-{class}")),
+            expected
+        );
+    }
+    assert_eq!(page.count("#miner-address-v2"), 1);
 }
 
 /// Everything at once, as a program sends it.

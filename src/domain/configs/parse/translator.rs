@@ -132,7 +132,7 @@ mod tests {
             (
                 "listening_address",
                 json!("0.0.0.0:80"),
-                "Port 80 is reserved",
+                "Port 80 is below 1024. On Linux only root",
             ),
             (
                 "listening_address",

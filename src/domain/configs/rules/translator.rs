@@ -22,7 +22,11 @@ pub fn check(
     if own.port() < 1024 {
         found.error(
             at,
-            format!("Port {} is reserved for privileged programs. Choose port 1024 or higher, such as 34255.", own.port()),
+            format!(
+                "Port {} is below 1024. On Linux only root can use such a port, and the translator does not run as root. Choose a port \
+                 from 1024 to 65535, such as 34255.",
+                own.port()
+            ),
         );
     } else if let Some(other) = others.find(|other| address::overlap(*other, own)) {
         found.error(
