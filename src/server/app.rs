@@ -38,7 +38,7 @@ use crate::server::api_docs::OperationSource;
 use crate::server::listener::{BoundListener, ListenConfig, SocketRequirement, TlsState};
 use crate::server::route_table;
 use crate::server::settings::{OnShutdown, Settings, SocketAt};
-use crate::server::state::AppState;
+use crate::server::state::{AppServices, AppState};
 use crate::server::{database_checks, reload, router, systemd};
 use crate::web::PageFrame;
 use crate::web::origin::AllowedHosts;
@@ -202,7 +202,7 @@ where
         notices: notices.clone(),
         stop: stop.clone(),
     };
-    let state = AppState {
+    let state = AppState::from(AppServices {
         access,
         legacy: FirstGeneration::new(configs.clone(), instances.clone()),
         logs: LogPagesState {
@@ -230,7 +230,7 @@ where
         notices,
         api: OperationSource(route_table::operation_groups),
         started: begun,
-    };
+    });
     let hosts = AllowedHosts::of(settings.listen, &own_name(), &settings.allow_hosts);
     let app = router::router(
         state.clone(),
