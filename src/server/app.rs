@@ -17,7 +17,7 @@ use crate::domain::backups::{self, Backups};
 use crate::domain::configs::{ConfigService, add_secrets};
 use crate::domain::health::routes::HealthRoutesState;
 use crate::domain::health::{self, HealthMonitor, HealthService};
-use crate::domain::instances::list_page::InstanceListState;
+use crate::domain::instances::list_page::{InstanceListState, ListCache};
 use crate::domain::instances::{InstanceService, ProgramSource, ShutdownMode};
 use crate::domain::legacy_api::FirstGeneration;
 use crate::domain::logs::LogService;
@@ -29,7 +29,7 @@ use crate::domain::node::NodeService;
 use crate::domain::setup::SetupService;
 use crate::domain::updates::{self, ReleaseSource, UpdateService};
 use crate::domain::vault::{self, Vault};
-use crate::infra::db::{Db, WriteMode};
+use crate::infra::db::{Db, WriteMode, has_table};
 use crate::infra::notices::ManagerNotices;
 use crate::infra::notify::NotifySender;
 use crate::infra::schedule::JobSchedule;
@@ -38,7 +38,7 @@ use crate::server::api_docs::OperationSource;
 use crate::server::listener::{BoundListener, ListenConfig, SocketRequirement, TlsState};
 use crate::server::route_table;
 use crate::server::settings::{OnShutdown, Settings, SocketAt};
-use crate::server::state::AppState;
+use crate::server::state::{AppServices, AppState};
 use crate::server::{database_checks, reload, router, systemd};
 use crate::web::PageFrame;
 use crate::web::origin::AllowedHosts;
@@ -201,9 +201,10 @@ where
         instances: instances.clone(),
         configs: configs.clone(),
         notices: notices.clone(),
+        json: ListCache::default(),
         stop: stop.clone(),
     };
-    let state = AppState {
+    let state = AppState::from(AppServices {
         access,
         legacy: FirstGeneration::new(configs.clone(), instances.clone()),
         logs: LogPagesState {
@@ -231,7 +232,7 @@ where
         notices,
         api: OperationSource(route_table::operation_groups),
         started: begun,
-    };
+    });
     let hosts = AllowedHosts::of(settings.listen, &own_name(), &settings.allow_hosts);
     let app = router::router(
         state.clone(),
@@ -383,6 +384,8 @@ async fn show_life(instances: InstanceService, db: Db, serves: String) {
         // Reading and writing are different connections.
         let look = async {
             let all = instances.list().await?;
+            // The list may come from memory.
+            db.read(|c| Ok(has_table(c, "instances")?)).await?;
             match db.write_as(WriteMode::UNSYNCED.prompt(), |_| Ok(())).await {
                 // Restarting the manager would not help.
                 Err(_) if db.is_locked() => Ok((all, "; another program has locked the database")),

@@ -4,6 +4,8 @@ use axum::Json;
 use axum::extract::{FromRef, State};
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::base::clock::Timestamp;
@@ -24,9 +26,28 @@ use crate::domain::updates::UpdateService;
 use crate::infra::notices::ManagerNotices;
 use crate::server::api_docs::OperationSource;
 
-/// The services of one running manager; cheap to clone.
+/// The services of one running manager; cheap to clone, because the router clones it for each
+/// request several times.
 #[derive(Clone, Debug)]
-pub struct AppState {
+pub struct AppState(Arc<AppServices>);
+
+impl From<AppServices> for AppState {
+    fn from(services: AppServices) -> Self {
+        Self(Arc::new(services))
+    }
+}
+
+impl Deref for AppState {
+    type Target = AppServices;
+
+    fn deref(&self) -> &AppServices {
+        &self.0
+    }
+}
+
+/// The services of one running manager.
+#[derive(Debug)]
+pub struct AppServices {
     /// Users, sessions and tokens.
     pub access: Access,
     /// Saved configurations.
@@ -76,7 +97,7 @@ pub struct ManagerHealth {
     notices: Vec<&'static str>,
 }
 
-impl AppState {
+impl AppServices {
     /// The response for a healthy manager.
     pub fn manager_health(&self) -> ManagerHealth {
         let notices = self.notices.list().iter().map(|notice| notice.id).collect();

@@ -5,18 +5,14 @@
 //! with the page's own forms (Fetch standard, "append a request `Origin` header"), and
 //! browsers too old for `Sec-Fetch-Site` could then not be distinguished from another site.
 
-use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Middleware: adds the headers to every response.
-pub async fn headers(request: Request, next: Next) -> Response {
-    let is_asset = request.uri().path().starts_with("/static/");
-    let mut response = next.run(request).await;
+/// Adds the headers to a response.
+pub fn add_headers(response: &mut Response, is_asset: bool) {
     let cacheable =
         is_asset && matches!(response.status(), StatusCode::OK | StatusCode::NOT_MODIFIED);
     let headers = response.headers_mut();
@@ -38,5 +34,4 @@ pub async fn headers(request: Request, next: Next) -> Response {
     if !cacheable && !headers.contains_key("cache-control") {
         headers.insert("cache-control", HeaderValue::from_static("no-store"));
     }
-    response
 }

@@ -11,12 +11,12 @@ use axum::http::header::{
     ACCEPT_RANGES, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING,
 };
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::hash::{BuildHasher, RandomState};
 
 use super::negotiation::{Representation, RequestedFormat};
 use super::page_frame::PageFrame;
@@ -84,11 +84,25 @@ fn page_detail(status: StatusCode) -> Option<&'static str> {
     is_of_http.then_some("Go back and use the buttons and links on the page.")
 }
 
-/// Middleware: writes every error, of a handler or of the framework, in the requested
+/// An id that finds the log lines of a request: unlike others, but not secret. The keys of a
+/// `RandomState` are random once per thread and then counted, so this needs no system call.
+fn request_id() -> String {
+    let number = RandomState::new().hash_one(());
+    format!("{:012x}", number >> 16)
+}
+
+/// Runs the request and writes every error, of a handler or of the framework, in the requested
 /// representation.
-pub async fn render(frame: PageFrame, mut request: Request, next: Next) -> Response {
+pub async fn render<F>(
+    frame: &PageFrame,
+    mut request: Request,
+    run: impl FnOnce(Request) -> F,
+) -> Response
+where
+    F: Future<Output = Response>,
+{
     let asked = RequestedFormat::read(request.uri().path(), request.headers());
-    let request_id = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
+    let request_id = request_id();
     let has_body = request.headers().contains_key(TRANSFER_ENCODING)
         || request
             .headers()
@@ -97,7 +111,7 @@ pub async fn render(frame: PageFrame, mut request: Request, next: Next) -> Respo
     request.extensions_mut().insert(frame.clone());
     request.extensions_mut().insert(asked.clone());
     let span = tracing::info_span!("request", id = %request_id, method = %request.method(), path = %request.uri().path());
-    let response = tracing::Instrument::instrument(next.run(request), span).await;
+    let response = tracing::Instrument::instrument(run(request), span).await;
 
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
@@ -123,11 +137,7 @@ pub async fn render(frame: PageFrame, mut request: Request, next: Next) -> Respo
     };
     let title = problem.status.canonical_reason().unwrap_or("Error");
     // The access check has set the caller.
-    let frame = parts
-        .extensions
-        .get::<PageFrame>()
-        .cloned()
-        .unwrap_or(frame);
+    let frame = parts.extensions.get::<PageFrame>().unwrap_or(frame);
     // The detail is the text of the first error; with one error, a list would repeat it.
     let text = problem.errors.first().map_or(
         Cow::Borrowed(page_detail(problem.status).unwrap_or(&detail)),
@@ -157,7 +167,7 @@ pub async fn render(frame: PageFrame, mut request: Request, next: Next) -> Respo
                 .insert("HX-Reswap", HeaderValue::from_static("innerHTML show:top"));
             response
         }
-        Representation::Html => Html(html_with(&page, &frame).unwrap_or_default()).into_response(),
+        Representation::Html => Html(html_with(&page, frame).unwrap_or_default()).into_response(),
         _ => {
             let details = ProblemDetails {
                 r#type: "about:blank",

@@ -8,10 +8,7 @@
 use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 
 use super::problem::ProblemResponse;
 
@@ -102,15 +99,15 @@ impl HostName {
     }
 }
 
-/// Middleware: rejects requests with a foreign `Host` and changes from a foreign site.
-pub async fn same_site_only(hosts: Arc<AllowedHosts>, request: Request, next: Next) -> Response {
-    match check(&hosts, request.method(), request.uri(), request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
+/// Rejects requests with a foreign `Host` and changes from a foreign site.
+///
+/// # Errors
+/// 421: a foreign host; 403: a change from a foreign site; 400: more than one host.
+pub fn check(hosts: &AllowedHosts, request: &Request) -> Result<(), ProblemResponse> {
+    check_parts(hosts, request.method(), request.uri(), request.headers())
 }
 
-fn check(
+fn check_parts(
     hosts: &AllowedHosts,
     method: &Method,
     uri: &Uri,
@@ -169,7 +166,7 @@ mod tests {
         for (name, value) in pairs {
             headers.insert(*name, value.parse().unwrap());
         }
-        check(
+        check_parts(
             &AllowedHosts::default(),
             method,
             &Uri::from_static("/x"),
@@ -324,7 +321,7 @@ mod tests {
             if let Some(host) = host {
                 headers.insert(HOST, host.parse().unwrap());
             }
-            check(
+            check_parts(
                 &AllowedHosts::default(),
                 &Method::GET,
                 &Uri::from_static(uri),

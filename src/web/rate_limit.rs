@@ -6,11 +6,8 @@
 //! addresses is limited: an address is removed when its burst is fully available
 //! again.
 
-use axum::extract::Request;
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use governor::Quota;
 use governor::clock::{Clock, MonotonicClock};
 use governor::middleware::NoOpMiddleware;
@@ -88,14 +85,6 @@ impl RateLimiter {
             );
             ProblemResponse::new(StatusCode::TOO_MANY_REQUESTS, detail).with_header(RETRY_AFTER, HeaderValue::from(wait))
         })
-    }
-}
-
-/// Middleware: rejects requests above the rate.
-pub async fn limit(pace: RateLimiter, request: Request, next: Next) -> Response {
-    match pace.count(PeerAddress::of(request.extensions())) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
     }
 }
 

@@ -231,17 +231,14 @@ impl MessageResponse {
     }
 }
 
-/// Middleware: adds `Vary`, because every response depends on these request headers.
-pub async fn vary(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
-    let is_asset = request.uri().path().starts_with("/static/");
-    let mut response = next.run(request).await;
+/// Adds `Vary`, because every response except a static file depends on these request headers.
+pub fn add_vary(response: &mut Response, is_asset: bool) {
     if !is_asset || !matches!(response.status(), StatusCode::OK | StatusCode::NOT_MODIFIED) {
         let read = "accept, authorization, cookie, hx-request, hx-request-type, hx-boosted, hx-history-restore-request, hx-target";
         response
             .headers_mut()
             .append(VARY, HeaderValue::from_static(read));
     }
-    response
 }
 
 /// The next page from a form's hidden field `next`, if it is a path on this site; otherwise

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::index::AccessIndex;
 use super::model::LoginMethod;
 use super::queries;
 use crate::base::clock::Timestamp;
@@ -14,14 +15,16 @@ use crate::infra::db::{Db, WriteMode};
 #[derive(Debug)]
 pub(super) struct LastUses {
     db: Db,
+    index: Arc<AccessIndex>,
     pending: Mutex<HashMap<LoginMethod, Timestamp>>,
     is_writing: AtomicBool,
 }
 
 impl LastUses {
-    pub(super) fn new(db: Db) -> Self {
+    pub(super) fn new(db: Db, index: Arc<AccessIndex>) -> Self {
         Self {
             db,
+            index,
             pending: Mutex::default(),
             is_writing: AtomicBool::new(false),
         }
@@ -74,6 +77,8 @@ impl LastUses {
                 tracing::debug!(%error, "cannot store the times of last use yet");
                 return;
             }
+            // First, so that no request finds a time that is neither here nor in the index.
+            self.index.invalidate();
             self.pending()
                 .retain(|proof, at| batch.get(proof) != Some(at));
         }

@@ -5,9 +5,10 @@ use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use std::time::Duration;
 
+use super::index::AccessSnapshot;
 use super::model::{LoginMethod, LoginSession};
+use super::secret_token;
 use super::service::Access;
-use super::{queries, secret_token};
 use crate::base::error::Result;
 use crate::web::{Caller, PeerAddress};
 
@@ -93,15 +94,22 @@ const TO_THE: Duration = Duration::from_secs(60);
 
 impl Access {
     /// Who sent a request.
-    pub async fn recognise(&self, shown: Credentials, peer: PeerAddress) -> Result<Authentication> {
-        if let Some(token) = shown.token {
+    ///
+    /// # Errors
+    /// The rows have changed, and the database cannot be read.
+    pub async fn recognise(
+        &self,
+        shown: &Credentials,
+        peer: PeerAddress,
+    ) -> Result<Authentication> {
+        let index = self.index.snapshot().await?;
+        if let Some(token) = &shown.token {
             return Ok(self
-                .by_token(token, peer)
-                .await?
+                .by_token(&index, token, peer)
                 .unwrap_or(Authentication::Nobody { can_log_in: true }));
         }
-        if let Some(session) = shown.session
-            && let Some(known) = self.by_session(session, peer).await?
+        if let Some(session) = &shown.session
+            && let Some(known) = self.by_session(&index, session, peer)
         {
             return Ok(known);
         }
@@ -109,7 +117,7 @@ impl Access {
         if peer.socket {
             return Ok(machine());
         }
-        if self.has_users().await? {
+        if index.has_users {
             return Ok(Authentication::Nobody { can_log_in: true });
         }
         Ok(match peer.address {
@@ -121,15 +129,17 @@ impl Access {
         })
     }
 
-    async fn by_token(&self, token: String, peer: PeerAddress) -> Result<Option<Authentication>> {
-        let (hash, now) = (secret_token::hash(&token), self.now());
-        let found = self
-            .db
-            .read(move |c| Ok(queries::token(c, &hash, now)?))
-            .await?;
-        let Some(token) = found.filter(|token| !token.expired) else {
-            return Ok(None);
-        };
+    fn by_token(
+        &self,
+        index: &AccessSnapshot,
+        token: &str,
+        peer: PeerAddress,
+    ) -> Option<Authentication> {
+        let now = self.now();
+        let token = index.tokens.get(&secret_token::hash(token))?;
+        if token.expires_at.is_some_and(|end| end <= now) {
+            return None;
+        }
         let proof = LoginMethod::Token(token.id);
         if self
             .last_uses
@@ -138,44 +148,40 @@ impl Access {
         {
             self.last_uses.set(proof.clone(), now);
         }
-        let name = token.user.unwrap_or_else(|| Caller::MACHINE.into());
         let caller = Caller {
-            name,
-            token: Some(token.name),
+            name: token.user.clone().unwrap_or_else(|| Caller::MACHINE.into()),
+            token: Some(token.name.clone()),
             role: token.role,
             address: peer.address,
         };
-        Ok(Some(Authentication::As(caller, proof)))
+        Some(Authentication::As(caller, proof))
     }
 
-    async fn by_session(
+    fn by_session(
         &self,
-        cookie: String,
+        index: &AccessSnapshot,
+        cookie: &str,
         peer: PeerAddress,
-    ) -> Result<Option<Authentication>> {
-        let (hash, now) = (secret_token::hash(&cookie), self.now());
-        let found = self
-            .db
-            .read(move |c| Ok(queries::session(c, &hash)?))
-            .await?;
-        let Some(found) = found else { return Ok(None) };
+    ) -> Option<Authentication> {
+        let now = self.now();
+        let found = index.sessions.get(&secret_token::hash(cookie))?;
         let proof = LoginMethod::Session(found.id);
         let used_at = self
             .last_uses
             .latest(&proof, Some(found.used_at))
             .unwrap_or(found.used_at);
         if LoginSession::is_over(found.created_at, used_at, now) {
-            return Ok(None);
+            return None;
         }
         if now.since(used_at) >= TO_THE {
             self.last_uses.set(proof.clone(), now);
         }
         let caller = Caller {
-            name: found.user.name,
+            name: found.user.name.clone(),
             token: None,
             role: found.user.role,
             address: peer.address,
         };
-        Ok(Some(Authentication::As(caller, proof)))
+        Some(Authentication::As(caller, proof))
     }
 }

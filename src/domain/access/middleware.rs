@@ -5,13 +5,11 @@
 //! access. It knows no routes except the sign-in routes.
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use futures_util::StreamExt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::authenticate::{Authentication, Credentials};
@@ -27,28 +25,38 @@ use crate::web::{Caller, PageFrame, PeerAddress, ProblemResponse};
 /// Maximum time between access checks of an open stream.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Middleware: admits or rejects each request.
-pub async fn require_role(
-    State((access, permissions)): State<(Access, Arc<PermissionTable>)>,
+/// What the check needs.
+#[derive(Debug)]
+pub struct AccessCheck {
+    /// Users, sessions and tokens.
+    pub access: Access,
+    /// The permissions of all routes.
+    pub permissions: PermissionTable,
+}
+
+/// Admits or rejects a request; an admitted one is passed to `next`.
+pub async fn require_role<F>(
+    check: &AccessCheck,
     mut request: Request,
-    next: Next,
-) -> Response {
-    let pattern = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map(|path| path.as_str().to_owned());
-    let pattern = pattern.as_deref().map(|path| {
+    next: impl FnOnce(Request) -> F,
+) -> Response
+where
+    F: Future<Output = Response>,
+{
+    let access = &check.access;
+    let pattern = request.extensions().get::<MatchedPath>().map(|path| {
+        let path = path.as_str();
         path.strip_prefix("/api")
             .filter(|rest| rest.starts_with('/'))
             .unwrap_or(path)
     });
-    let permission = permissions.get(request.method(), pattern);
+    let permission = check.permissions.get(request.method(), pattern);
     let Some(needed) = permission.role else {
-        return next.run(request).await;
+        return next(request).await;
     };
     let peer = PeerAddress::of(request.extensions());
     let shown = Credentials::of(request.headers(), peer);
-    let known = match access.recognise(shown.clone(), peer).await {
+    let known = match access.recognise(&shown, peer).await {
         Ok(known) => known,
         Err(error) => return ProblemResponse::from(error).into_response(),
     };
@@ -76,13 +84,16 @@ pub async fn require_role(
         path: request.uri().path().chars().take(300).collect(),
         status: 0,
     });
-    let frame = framed(&mut request, &caller, &proof);
-    let response = match caller.must_be(needed) {
+    let frame = request.extensions().get::<PageFrame>().cloned();
+    if let Some(frame) = request.extensions_mut().get_mut() {
+        set_caller(frame, &caller, &proof);
+    }
+    let mut response = match caller.must_be(needed) {
         Err(problem) => problem.into_response(),
         Ok(()) => {
             request.extensions_mut().insert(caller.clone());
             request.extensions_mut().insert(proof.clone());
-            next.run(request).await
+            next(request).await
         }
     };
     if let Some(entry) = &mut entry {
@@ -90,19 +101,27 @@ pub async fn require_role(
         // Before the response: a confirmed change is in the audit log.
         access.record(entry.clone()).await;
     }
-    let mut response = while_let_in(access, response, shown, peer, (caller, proof));
-    if let Some(frame) = frame {
+    if response.status().as_u16() >= 400
+        && let Some(mut frame) = frame
+    {
+        // Outer middleware renders error pages.
+        set_caller(&mut frame, &caller, &proof);
         response.extensions_mut().insert(frame);
+    }
+    let is_stream = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
+    if is_stream {
+        response = while_let_in(access.clone(), response, shown, peer, (caller, proof));
     }
     response
 }
 
-/// Passes the user to the page frame, also for error pages, which outer middleware renders.
-fn framed(request: &mut Request, caller: &Caller, proof: &LoginMethod) -> Option<PageFrame> {
-    let frame = request.extensions_mut().get_mut::<PageFrame>()?;
+/// Passes the user to the page frame.
+fn set_caller(frame: &mut PageFrame, caller: &Caller, proof: &LoginMethod) {
     frame.caller = Some(caller.clone());
     frame.has_session = matches!(proof, LoginMethod::Session(_));
-    Some(frame.clone())
 }
 
 /// The request of an unknown caller, as far as the response depends on it.
@@ -219,18 +238,11 @@ fn while_let_in(
     peer: PeerAddress,
     was: (Caller, LoginMethod),
 ) -> Response {
-    let is_stream = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
-    if !is_stream {
-        return response;
-    }
     let mut changed = access.changed.subscribe();
     let over = async move {
         loop {
             let _ = tokio::time::timeout(LOOK_AGAIN, changed.changed()).await;
-            match access.recognise(shown.clone(), peer).await {
+            match access.recognise(&shown, peer).await {
                 Ok(Authentication::As(caller, proof))
                     if (&caller.name, caller.role, &proof) == (&was.0.name, was.0.role, &was.1) => {
                 }

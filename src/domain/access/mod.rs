@@ -21,7 +21,8 @@
 //!
 //! The rest:
 //!
-//! * [`middleware`]: checks every request. `authenticate`: identifies the caller.
+//! * [`middleware`]: checks every request. `authenticate`: identifies the caller. `index`: users,
+//!   sessions and tokens in memory.
 //! * `sessions`: sign in, sign out, own password. `tokens`: tokens of programs. `service`: users.
 //! * `pending_form`: a form sent without a session. `activity`: times of last use.
 //! * `audit_queue`: audit entries waiting for the database. `jobs`: prunes sessions and the audit
@@ -34,6 +35,7 @@ mod attempts;
 mod audit_queue;
 mod authenticate;
 mod fields;
+mod index;
 mod jobs;
 pub mod middleware;
 pub mod model;

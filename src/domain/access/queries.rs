@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
+use std::collections::HashMap;
 
 use super::model::{ApiToken, AuditEntry, AuditRow, LoginSession, StoredCredentials, UserAccount};
 use crate::base::clock::Timestamp;
@@ -144,7 +145,7 @@ pub fn admins(db: &mut Db) -> QueryResult<i64> {
         .get_result(db)
 }
 
-/// A session found by its cookie.
+/// A session, as the check of a request needs it.
 #[derive(Debug)]
 pub struct SessionLookup {
     /// Its id.
@@ -157,26 +158,29 @@ pub struct SessionLookup {
     pub used_at: Timestamp,
 }
 
-/// The session of this hash.
-pub fn session(db: &mut Db, hash: &str) -> QueryResult<Option<SessionLookup>> {
+/// All sessions, each with its hash.
+pub fn all_sessions(db: &mut Db) -> QueryResult<Vec<(String, SessionLookup)>> {
     let columns = (
+        sessions::hash,
         sessions::id,
         sessions::created_at,
         sessions::used_at,
         users::all_columns,
     );
-    let row = sessions::table
+    let rows = sessions::table
         .inner_join(users::table)
-        .filter(sessions::hash.eq(hash))
         .select(columns)
-        .first::<(SessionId, Timestamp, Timestamp, UserRow)>(db)
-        .optional()?;
-    Ok(row.map(|(id, created_at, used_at, user)| SessionLookup {
-        id,
-        user: credentials(user).user,
-        created_at,
-        used_at,
-    }))
+        .load::<(String, SessionId, Timestamp, Timestamp, UserRow)>(db)?;
+    let session = |(hash, id, created_at, used_at, user)| {
+        let session = SessionLookup {
+            id,
+            user: credentials(user).user,
+            created_at,
+            used_at,
+        };
+        (hash, session)
+    };
+    Ok(rows.into_iter().map(session).collect())
 }
 
 /// The sessions of a user, last used first; `current`: the current session.
@@ -322,13 +326,17 @@ fn tokens_with_users() -> _ {
     ))
 }
 
-/// The token of this hash.
-pub fn token(db: &mut Db, hash: &str, now: Timestamp) -> QueryResult<Option<ApiToken>> {
-    let row = tokens_with_users()
-        .filter(tokens::hash.eq(hash))
-        .first::<TokenRow>(db)
-        .optional()?;
-    Ok(row.map(|row| found_token(row, now)))
+/// All tokens, each with its hash.
+pub fn tokens_by_hash(db: &mut Db) -> QueryResult<Vec<(String, ApiToken)>> {
+    let hashes = tokens::table
+        .select((tokens::id, tokens::hash))
+        .load::<(TokenId, String)>(db)?;
+    let mut hashes: HashMap<_, _> = hashes.into_iter().collect();
+    let all = all_tokens(db, Timestamp::now())?;
+    Ok(all
+        .into_iter()
+        .filter_map(|token| Some((hashes.remove(&token.id)?, token)))
+        .collect())
 }
 
 /// All tokens, by name.

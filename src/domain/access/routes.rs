@@ -145,7 +145,7 @@ pub async fn login_page(
 ) -> Reply {
     let next = next_page(params.text("next"), "/");
     let known = access
-        .recognise(Credentials::of(&headers, peer), peer)
+        .recognise(&Credentials::of(&headers, peer), peer)
         .await?;
     if matches!(known, Authentication::As(_, LoginMethod::Session(_)))
         && want.form == Representation::Html

@@ -21,9 +21,11 @@ pub fn fresh(prefix: &str) -> Result<String> {
 
 /// The stored hash: SHA-256, hexadecimal.
 pub fn hash(text: &str) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     Sha256::digest(text.as_bytes())
         .iter()
-        .map(|byte| format!("{byte:02x}"))
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
         .collect()
 }
 

@@ -1,5 +1,6 @@
 //! Use cases of users and of the audit log, and the state shared by all of access.
 
+use diesel::sqlite::SqliteConnection;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use super::activity::LastUses;
 use super::attempts::LoginAttempts;
 use super::audit_queue::AuditQueue;
+use super::index::AccessIndex;
 use super::model::{
     AuditEntry, AuditRow, LoginSession, StoredCredentials, UserAccount, check_user_name,
 };
@@ -17,7 +19,7 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::{SessionId, UserId};
 use crate::base::role::Role;
 use crate::domain::vault::Vault;
-use crate::infra::db::Db;
+use crate::infra::db::{Db, WriteMode};
 use crate::web::Caller;
 
 /// Maximum number of parallel password checks: each uses 19 MiB and a core for tens of
@@ -44,6 +46,7 @@ impl FirstCode {
 #[derive(Clone)]
 pub struct Access {
     pub(super) db: Db,
+    pub(super) index: Arc<AccessIndex>,
     pub(super) vault: Vault,
     pub(super) clock: Arc<dyn Clock>,
     /// Recent attempts; in memory, because an attacker cannot restart the manager.
@@ -66,9 +69,11 @@ impl std::fmt::Debug for Access {
 impl Access {
     /// `code`: the code for initial setup, if enabled.
     pub fn new(db: Db, vault: Vault, clock: impl Clock, code: Option<FirstCode>) -> Self {
+        let index = Arc::new(AccessIndex::new(db.clone()));
         Self {
             audit: Arc::new(AuditQueue::new(db.clone())),
-            last_uses: Arc::new(LastUses::new(db.clone())),
+            last_uses: Arc::new(LastUses::new(db.clone(), Arc::clone(&index))),
+            index,
             db,
             vault,
             clock: Arc::new(clock),
@@ -77,6 +82,15 @@ impl Access {
             code: Arc::new(Mutex::new(code)),
             changed: watch::Sender::new(()),
         }
+    }
+
+    /// Changes users, sessions or tokens.
+    pub(super) async fn change<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+    {
+        self.index.change(WriteMode::DURABLE, work).await
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -90,7 +104,7 @@ impl Access {
 
     /// Whether there is a user. Until then the local account is trusted.
     pub async fn has_users(&self) -> Result<bool> {
-        self.db.read(|c| Ok(queries::has_users(c)?)).await
+        Ok(self.index.snapshot().await?.has_users)
     }
 
     /// Whether the manager may listen at these addresses.
@@ -204,8 +218,7 @@ impl Access {
             password_at: at,
         };
         let made = self
-            .db
-            .write(move |c| {
+            .change(move |c| {
                 if role != Role::Admin && !queries::has_users(c)? {
                     let detail =
                         "The first user must be an admin. Otherwise, no one could manage users.";
@@ -252,8 +265,7 @@ impl Access {
         };
         let at = self.now();
         let changed = self
-            .db
-            .write(move |c| {
+            .change(move |c| {
                 let former = queries::user(c, id)?
                     .ok_or_else(|| Error::not_found("user", id))?
                     .user;
@@ -287,8 +299,7 @@ impl Access {
     /// Unknown id; it is the last admin.
     pub async fn delete_user(&self, id: UserId) -> Result<UserAccount> {
         let gone = self
-            .db
-            .write(move |c| {
+            .change(move |c| {
                 let user = queries::user(c, id)?
                     .ok_or_else(|| Error::not_found("user", id))?
                     .user;
@@ -323,8 +334,7 @@ impl Access {
     /// Ends one session of a user.
     pub async fn end_session(&self, user: UserId, id: SessionId) -> Result<()> {
         let ended = self
-            .db
-            .write(move |c| Ok(queries::end_session(c, user, id)?))
+            .change(move |c| Ok(queries::end_session(c, user, id)?))
             .await?;
         self.notify_streams();
         if ended == 0 {
@@ -341,8 +351,7 @@ impl Access {
         current: Option<SessionId>,
     ) -> Result<usize> {
         let ended = self
-            .db
-            .write(move |c| Ok(queries::end_sessions(c, user, current)?))
+            .change(move |c| Ok(queries::end_sessions(c, user, current)?))
             .await?;
         self.notify_streams();
         Ok(ended)

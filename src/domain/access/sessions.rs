@@ -101,8 +101,7 @@ impl Access {
             // If two sign-ins use the same code at once, the second one fails.
             let used = match step {
                 Some(step) => {
-                    self.db
-                        .write(move |c| Ok(queries::use_step(c, id, step)?))
+                    self.change(move |c| Ok(queries::use_step(c, id, step)?))
                         .await?
                 }
                 None => 0,
@@ -191,24 +190,22 @@ impl Access {
             former.map(|text| secret_token::hash(&text)),
             user.id,
         );
-        self.db
-            .write(move |c| {
-                if let Some(former) = former {
-                    queries::end_session_of(c, &former)?;
-                }
-                queries::end_oldest_sessions(c, id, MOST_SESSIONS - 1)?;
-                queries::insert_session(c, &session, &hash, id)?;
-                Ok(queries::note(c, &entry, now)?)
-            })
-            .await?;
+        self.change(move |c| {
+            if let Some(former) = former {
+                queries::end_session_of(c, &former)?;
+            }
+            queries::end_oldest_sessions(c, id, MOST_SESSIONS - 1)?;
+            queries::insert_session(c, &session, &hash, id)?;
+            Ok(queries::note(c, &entry, now)?)
+        })
+        .await?;
         Ok(NewSession { user, cookie })
     }
 
     /// Ends the session that the request sent.
     pub async fn log_out(&self, cookie: String) -> Result<()> {
         let hash = secret_token::hash(&cookie);
-        self.db
-            .write(move |c| Ok(queries::end_session_of(c, &hash)?))
+        self.change(move |c| Ok(queries::end_session_of(c, &hash)?))
             .await?;
         self.notify_streams();
         Ok(())
@@ -274,12 +271,11 @@ impl Access {
         let known = self.proven(user, old, at.0).await?;
         password::check(&new, &known.name).map_err(|detail| Error::invalid("/password", detail))?;
         let (hash, now) = (self.hashed(new).await?, self.now());
-        self.db
-            .write(move |c| {
-                queries::set_password(c, user, &hash, now)?;
-                Ok(queries::end_sessions(c, user, at.1)?)
-            })
-            .await?;
+        self.change(move |c| {
+            queries::set_password(c, user, &hash, now)?;
+            Ok(queries::end_sessions(c, user, at.1)?)
+        })
+        .await?;
         self.notify_streams();
         Ok(())
     }
@@ -325,8 +321,7 @@ impl Access {
             "Wrong code. Enter the current code, and check that your phone's clock is correct.";
         let step = step.ok_or_else(|| Error::invalid("/code", wrong))?;
         let sealed = self.vault.seal(&place(user), &secret)?;
-        self.db
-            .write(move |c| Ok(queries::set_second_factor(c, user, Some(&sealed), step)?))
+        self.change(move |c| Ok(queries::set_second_factor(c, user, Some(&sealed), step)?))
             .await?;
         Ok(())
     }
@@ -342,8 +337,7 @@ impl Access {
         peer: PeerAddress,
     ) -> Result<(), LoginRefusal> {
         self.proven(user, typed, peer).await?;
-        self.db
-            .write(move |c| Ok(queries::set_second_factor(c, user, None, 0)?))
+        self.change(move |c| Ok(queries::set_second_factor(c, user, None, 0)?))
             .await?;
         Ok(())
     }
@@ -399,8 +393,7 @@ impl Access {
             .read(move |c| Ok(queries::user_called(c, &wanted)?))
             .await?;
         let id = known.ok_or_else(|| Error::not_found("user", name))?.user.id;
-        self.db
-            .write(move |c| Ok(queries::set_second_factor(c, id, None, 0)?))
+        self.change(move |c| Ok(queries::set_second_factor(c, id, None, 0)?))
             .await
             .map(drop)
     }
@@ -428,8 +421,8 @@ impl Access {
             Timestamp(now - i64::try_from(length.as_millis()).unwrap_or(i64::MAX))
         };
         let (used, begun) = (before(model::IDLE), before(model::LONGEST));
-        self.db
-            .write_as(WriteMode::UNSYNCED, move |c| {
+        self.index
+            .change(WriteMode::UNSYNCED, move |c| {
                 Ok(queries::prune_sessions(c, used, begun)?)
             })
             .await

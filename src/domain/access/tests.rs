@@ -1,11 +1,15 @@
-//! The number of entries that one user can cause in the database is limited.
+//! The number of entries that one user can cause in the database is limited, and the users, sessions
+//! and tokens in memory are those in the database.
 
-use super::model::{AuditEntry, AuditRow};
-use super::service::Access;
+use super::authenticate::{Authentication, Credentials};
+use super::model::{AuditEntry, AuditRow, LoginMethod};
+use super::service::{Access, UserChange};
 use super::sessions::LoginInput;
 use super::tokens::TokenRequest;
 use super::{UserAccount, queries};
 use crate::base::clock::{SystemClock, Timestamp};
+use crate::base::error::Error;
+use crate::base::ids::UserId;
 use crate::base::role::Role;
 use crate::domain::vault::Vault;
 use crate::infra::db::Db;
@@ -216,21 +220,161 @@ async fn a_user_has_a_bounded_number_of_tokens_and_sessions() {
         100
     );
     let known = async |cookie: &String| {
-        let shown = super::authenticate::Credentials {
+        let shown = Credentials {
             session: Some(cookie.clone()),
             ..Default::default()
         };
         matches!(
             world
                 .access
-                .recognise(shown, PeerAddress::default())
+                .recognise(&shown, PeerAddress::default())
                 .await
                 .unwrap(),
-            super::authenticate::Authentication::As(..)
+            Authentication::As(..)
         )
     };
     assert!(
         !known(&cookies[0]).await && known(&cookies[101]).await,
         "the oldest ends"
     );
+}
+
+/// Another process on the same data directory, such as `jd-manager token revoke`.
+async fn other_process(dir: &tempfile::TempDir) -> Access {
+    let db = Db::open(dir.path()).unwrap();
+    let vault = Vault::begin(dir.path(), &db, &[]).await.unwrap();
+    Access::new(db, vault, SystemClock, None)
+}
+
+/// The caller that the credentials identify.
+async fn caller(access: &Access, token: Option<&str>, session: Option<&str>) -> Option<Caller> {
+    let shown = Credentials {
+        token: token.map(str::to_owned),
+        session: session.map(str::to_owned),
+        is_forwarded: false,
+    };
+    match access.recognise(&shown, PeerAddress::default()).await {
+        Ok(Authentication::As(caller, _)) => Some(caller),
+        Ok(_) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_by_any_process_counts_for_the_next_request() {
+    let world = World::new().await;
+    let (own, other) = (&world.access, other_process(&world._dir).await);
+    let machine = Caller::machine(PeerAddress::default());
+    let wish = |name: &str| TokenRequest {
+        name: name.into(),
+        role: Role::Operator,
+        days: None,
+    };
+    for (n, (creator, revoker)) in [(own, own), (own, &other), (&other, own), (&other, &other)]
+        .into_iter()
+        .enumerate()
+    {
+        let made = creator.create_token(&machine, wish(&format!("t{n}"))).await;
+        let made = made.unwrap();
+        let known = caller(own, Some(&made.secret), None).await.unwrap();
+        assert_eq!(
+            (known.role, known.token),
+            (Role::Operator, Some(made.token.name))
+        );
+        revoker.revoke_token(&machine, made.token.id).await.unwrap();
+        assert_eq!(caller(own, Some(&made.secret), None).await, None, "{n}");
+    }
+    let begin = async || {
+        let typed = LoginInput {
+            name: "eve".into(),
+            password: PASSWORD.into(),
+            code: String::new(),
+        };
+        let begun = own.log_in(typed, PeerAddress::default(), String::new(), None);
+        begun.await.unwrap().cookie
+    };
+    let cookie = begin().await;
+    let role = async || Some(caller(own, None, Some(&cookie)).await?.role);
+    assert_eq!(role().await, Some(Role::Viewer));
+    let change = UserChange {
+        role: Some(Role::Operator),
+        ..UserChange::default()
+    };
+    other.change_user(world.viewer.id, change).await.unwrap();
+    assert_eq!(role().await, Some(Role::Operator));
+    // A change that fails changes nothing, wherever.
+    let failed = own.change(|c| {
+        queries::end_sessions(c, UserId::random(), None)?;
+        queries::prune_sessions(c, Timestamp(i64::MAX), Timestamp(i64::MAX))?;
+        Err::<(), _>(Error::Conflict("no".into()))
+    });
+    failed.await.unwrap_err();
+    assert_eq!(role().await, Some(Role::Operator));
+    other
+        .end_other_sessions(world.viewer.id, None)
+        .await
+        .unwrap();
+    assert_eq!(role().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_user_ends_local_access_without_a_password_whichever_process_creates_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = other_process(&dir).await;
+    let local = PeerAddress {
+        address: Some("127.0.0.1".parse().unwrap()),
+        ..PeerAddress::default()
+    };
+    let ask = async || own.recognise(&Credentials::default(), local).await.unwrap();
+    assert!(matches!(ask().await, Authentication::As(..)));
+    let other = other_process(&dir).await;
+    other
+        .set_password("ada", None, PASSWORD.into())
+        .await
+        .unwrap();
+    assert!(matches!(
+        ask().await,
+        Authentication::Nobody { can_log_in: true }
+    ));
+    assert!(own.has_users().await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_use_reaches_the_database_and_the_index() {
+    let world = World::new().await;
+    let typed = LoginInput {
+        name: "eve".into(),
+        password: PASSWORD.into(),
+        code: String::new(),
+    };
+    let begun = world
+        .access
+        .log_in(typed, PeerAddress::default(), String::new(), None)
+        .await
+        .unwrap();
+    let long_ago = Timestamp(Timestamp::now().0 - 86_400_000);
+    let sessions = async || world.access.sessions(world.viewer.id, None).await.unwrap();
+    let id = sessions().await[0].id;
+    let change =
+        move |c: &mut diesel::SqliteConnection| Ok(queries::touch_session(c, id, long_ago)?);
+    world.access.change(change).await.unwrap();
+    let indexed = async || {
+        let index = world.access.index.snapshot().await.unwrap();
+        index.sessions.values().next().unwrap().used_at
+    };
+    assert_eq!(indexed().await, long_ago);
+    caller(&world.access, None, Some(&begun.cookie))
+        .await
+        .unwrap();
+    let proof = LoginMethod::Session(id);
+    let latest = world.access.last_uses.latest(&proof, Some(long_ago));
+    assert!(latest > Some(long_ago), "known before it is written");
+    // Less than the second after which rows are read again in any case.
+    for _ in 0..80 {
+        if indexed().await > long_ago && sessions().await[0].used_at > long_ago {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the use was not written");
 }

@@ -101,8 +101,7 @@ impl Access {
             expired: false,
         };
         let token = self
-            .db
-            .write(move |c| {
+            .change(move |c| {
                 if queries::token_name_is_taken(c, &token.name)? {
                     return Err(Error::Conflict(format!(
                         "A token named \"{}\" already exists. Choose another name.",
@@ -131,8 +130,7 @@ impl Access {
             .into_iter()
             .find(|token| token.id == id)
             .ok_or_else(|| Error::not_found("token", id))?;
-        self.db
-            .write(move |c| Ok(queries::delete_token(c, id)?))
+        self.change(move |c| Ok(queries::delete_token(c, id)?))
             .await?;
         self.notify_streams();
         Ok(token)

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::RwLock;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -67,6 +68,8 @@ pub(super) struct SupervisorInner {
     pub(super) preparation: StartPreparation,
     pub(super) handles: RwLock<HashMap<InstanceId, TaskHandle>>,
     pub(super) changes: broadcast::Sender<InstanceId>,
+    /// The number of status changes, for cached lists.
+    pub(super) status_changes: AtomicU64,
     /// The manager is shutting down: nothing is started.
     pub(super) closing: CancellationToken,
     /// A start that takes longer is published again, because a warning is shown from then on.

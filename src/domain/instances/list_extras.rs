@@ -110,9 +110,19 @@ struct ExtraSources {
     figures: HashMap<InstanceId, ListStats>,
     wellbeing: HashMap<InstanceId, HealthSummary>,
     news: Option<String>,
+    /// The number of changes, for cached lists.
+    changes: u64,
 }
 
 impl ListExtras {
+    /// Differs whenever a value has changed.
+    pub fn changes(&self) -> u64 {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .changes
+    }
+
     /// The news about client releases, if any.
     pub fn news(&self) -> Option<String> {
         self.0
@@ -124,7 +134,9 @@ impl ListExtras {
 
     /// Sets the news about client releases.
     pub fn set_news(&self, words: Option<String>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).news = words;
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.news = words;
+        known.changes += 1;
     }
 
     /// The metrics and the health of one instance, if known.
@@ -138,10 +150,9 @@ impl ListExtras {
 
     /// Replaces the metrics of all instances.
     pub fn replace(&self, all: HashMap<InstanceId, ListStats>) {
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .figures = all;
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.figures = all;
+        known.changes += 1;
     }
 
     /// Sets or removes the health of one instance. Returns whether it changed.
@@ -151,6 +162,7 @@ impl ListExtras {
             Some(now) => known.wellbeing.insert(id, now.clone()),
             None => known.wellbeing.remove(&id),
         };
+        known.changes += 1;
         before != wellbeing
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::bulk::BulkRequest;
 use super::draft::{InstanceDraft, is_version_name};
-use super::list_page::{InstanceListState, list_page};
+use super::list_page::{InstanceListState, ListPart, list_json, list_page};
 use super::miner_address::{MinerAddress, MinerProtocol};
 use super::model::{Instance, STOP_PATIENCE};
 use super::service::{InstanceActionResult, InstanceService};
@@ -47,8 +47,9 @@ pub async fn overview(
     lists: State<InstanceListState>,
     want: RequestContext<PageOrStream>,
     params: QueryParams,
+    headers: HeaderMap,
 ) -> Reply {
-    show_list(lists, want, params, true).await
+    show_list(lists, want, params, headers, true).await
 }
 
 /// `GET /instances`.
@@ -56,14 +57,16 @@ pub async fn list(
     lists: State<InstanceListState>,
     want: RequestContext<PageOrStream>,
     params: QueryParams,
+    headers: HeaderMap,
 ) -> Reply {
-    show_list(lists, want, params, false).await
+    show_list(lists, want, params, headers, false).await
 }
 
 async fn show_list(
     State(lists): State<InstanceListState>,
     want: RequestContext<PageOrStream>,
     mut params: QueryParams,
+    headers: HeaderMap,
     is_overview: bool,
 ) -> Reply {
     let limit = params.number("limit");
@@ -73,15 +76,13 @@ async fn show_list(
     if want.form == Representation::EventStream {
         return Ok(follow(lists, want.asked.fragment, is_overview).await);
     }
-    let mut page = list_page(&lists, is_overview, want.form == Representation::Html).await?;
-    let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let part = ListPart { limit, offset };
+    if want.form == Representation::Json {
+        return Ok(list_json(&lists, part).await?.response(&headers));
+    }
+    let mut page = list_page(&lists, is_overview, true).await?;
     page.nothing_selected = nothing_selected;
-    page.instances = page
-        .instances
-        .into_iter()
-        .skip(whole(offset))
-        .take(whole(limit))
-        .collect();
+    page.instances = part.of(page.instances);
     if want.form == Representation::Html {
         page.miners = lists
             .instances

@@ -15,14 +15,15 @@ use super::list_extras::{ListExtras, ListStats};
 use super::model::{Instance, InstanceRow, STOP_PATIENCE, desired, unknown};
 use super::preparation::StartPreparation;
 use super::program::{ClientProgram, ProgramSource};
-use super::queries;
+use super::queries::{self, RowWithConfig};
 use super::supervisor::{ShutdownMode, Supervisor, has_ended};
 use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::InstanceId;
 use crate::domain::configs::{ConfigService, check_name};
-use crate::infra::db::Db;
+use crate::infra::db::row_copy::RowCopy;
+use crate::infra::db::{DatabaseVersion, Db};
 use crate::infra::log_store::{InstanceLog, SecretMask};
 use crate::keeper::machine::InstanceState;
 use crate::keeper::names;
@@ -42,10 +43,20 @@ pub struct InstanceService {
     pub(super) source: ProgramSource,
     slow_start: Duration,
     glances: ListExtras,
+    rows: Arc<RowCopy<DatabaseVersion, Vec<RowWithConfig>>>,
     /// One test at a time.
     pub(super) trying: Arc<Mutex<()>>,
     /// The host name or address to show miners first.
     pub(super) advertised_host: Option<Arc<str>>,
+}
+
+/// The version of everything that lists show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct InstancesVersion {
+    second: i64,
+    data: DatabaseVersion,
+    status_changes: u64,
+    extra_changes: u64,
 }
 
 /// Result of an action.
@@ -75,6 +86,7 @@ impl InstanceService {
         let preparation = StartPreparation::new(db.clone(), configs, source.clone(), root.clone());
         let supervisor = Supervisor::new(db.clone(), preparation.clone(), slow_start);
         Self {
+            rows: Arc::new(RowCopy::new(db.clone())),
             db,
             root,
             supervisor,
@@ -154,21 +166,36 @@ impl InstanceService {
 
     /// All instances, oldest first.
     pub async fn list(&self) -> Result<Vec<Instance>> {
-        let rows = self.db.read(|c| Ok(queries::all(c)?)).await?;
-        Ok(rows.into_iter().map(|row| self.assemble(row)).collect())
+        let rows = self.rows().await?;
+        Ok(rows.iter().map(|row| self.assemble(row.clone())).collect())
     }
 
     /// One instance.
     pub async fn get(&self, id: InstanceId) -> Result<Instance> {
-        let row = self
-            .db
-            .read(move |c| Ok(queries::get(c, id)?))
-            .await?
-            .ok_or_else(|| unknown(id))?;
-        Ok(self.assemble(row))
+        let rows = self.rows().await?;
+        let row = rows.iter().find(|(row, _, _)| row.id == id);
+        Ok(self.assemble(row.cloned().ok_or_else(|| unknown(id))?))
     }
 
-    fn assemble(&self, row: queries::RowWithConfig) -> Instance {
+    /// All rows, oldest first, as of the last commit.
+    async fn rows(&self) -> Result<Arc<Vec<RowWithConfig>>> {
+        self.rows
+            .get(|| self.db.version(), |c| Ok(queries::all(c)?))
+            .await
+    }
+
+    /// Differs whenever an instance, its configuration or its status may have changed, and every
+    /// second, because instances contain durations.
+    pub(super) fn version(&self) -> InstancesVersion {
+        InstancesVersion {
+            second: Timestamp::now().0.div_euclid(1000),
+            data: self.db.version(),
+            status_changes: self.supervisor.status_changes(),
+            extra_changes: self.glances.changes(),
+        }
+    }
+
+    fn assemble(&self, row: RowWithConfig) -> Instance {
         let told = self.supervisor.told(row.0.id);
         let (glance, health) = self.glances.of(row.0.id);
         let now = Timestamp::now();
@@ -510,3 +537,6 @@ fn check_free(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

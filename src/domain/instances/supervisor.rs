@@ -4,6 +4,7 @@
 //! Ownership: the keeper owns the client. The task (an [`InstanceTask`]) owns the connection to the
 //! keeper. Everything else has a [`TaskHandle`].
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -56,6 +57,7 @@ impl Supervisor {
             preparation,
             handles: RwLock::default(),
             changes,
+            status_changes: AtomicU64::new(0),
             closing: CancellationToken::new(),
             slow_start,
             tasks: TaskTracker::new(),
@@ -143,6 +145,11 @@ impl Supervisor {
         self.handle(id)
             .ok()
             .and_then(|handle| handle.told.borrow().clone())
+    }
+
+    /// Differs whenever the status of an instance has changed.
+    pub fn status_changes(&self) -> u64 {
+        self.0.status_changes.load(Ordering::Acquire)
     }
 
     /// The ids of instances as they change.

@@ -9,6 +9,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -371,6 +372,7 @@ impl InstanceTask {
     fn tell(&self, status: Option<KeeperStatus>) {
         if *self.tell.borrow() != status {
             self.tell.send_replace(status);
+            self.shared.status_changes.fetch_add(1, Ordering::AcqRel);
             // A channel without receivers is not an error.
             let _ = self.shared.changes.send(self.id);
         }

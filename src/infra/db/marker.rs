@@ -11,7 +11,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::base::clock::Timestamp;
@@ -40,11 +41,27 @@ struct MarkerContent {
     lost: Option<LostChanges>,
 }
 
+/// Identifies the confirmed changes of other processes. Two equal values, the second read after a
+/// confirmed change of another process, do not exist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ForeignChanges {
+    /// How often this process found such changes while it wrote.
+    found: u64,
+    /// The number of changes in the file that this process has not seen yet.
+    ahead: i64,
+}
+
 /// The open file.
 pub(super) struct ChangeMarker {
     path: PathBuf,
     lost: Option<LostChanges>,
     file: Mutex<Option<File>>,
+    /// The same file for reading, without the mutex: a write may wait for the disk.
+    reader: OnceLock<File>,
+    /// The number of the last change that this process knows.
+    known: AtomicI64,
+    /// How often a change of another process came between two of this process.
+    found: AtomicU64,
 }
 
 impl ChangeMarker {
@@ -66,6 +83,9 @@ impl ChangeMarker {
             path,
             lost,
             file: Mutex::default(),
+            reader: OnceLock::new(),
+            known: AtomicI64::new(changes),
+            found: AtomicU64::new(0),
         };
         // A database without a marker gets one with its first change.
         if lost.is_some() || old.lost.is_some() {
@@ -80,8 +100,40 @@ impl ChangeMarker {
         self.lost
     }
 
+    /// The confirmed changes of other processes. Reads 128 bytes that are in the cache of the
+    /// system, so it may be used without a thread for blocking work.
+    pub(super) fn foreign(&self) -> ForeignChanges {
+        // The file first: a change of this process is known before it is in the file.
+        let in_file = self.read_number();
+        ForeignChanges {
+            found: self.found.load(Ordering::Acquire),
+            ahead: in_file
+                .saturating_sub(self.known.load(Ordering::Acquire))
+                .max(0),
+        }
+    }
+
+    /// The number in the file; 0 if there is none, or if it is being written.
+    fn read_number(&self) -> i64 {
+        let file = match self.reader.get() {
+            Some(file) => file,
+            None => match open_regular(&self.path, File::options().read(true)) {
+                Ok(file) => self.reader.get_or_init(|| file),
+                Err(_) => return 0,
+            },
+        };
+        let mut text = [0; LENGTH];
+        match file.read_exact_at(&mut text, 0) {
+            Ok(()) => serde_json::from_slice(&text).map_or(0, |read: MarkerContent| read.changes),
+            Err(_) => 0,
+        }
+    }
+
     /// Writes the number of the last confirmed change. A failure does not affect the change.
     pub(super) fn set(&self, changes: i64) {
+        if self.known.swap(changes, Ordering::AcqRel) < changes - 1 {
+            self.found.fetch_add(1, Ordering::AcqRel);
+        }
         let mut file = self
             .file
             .lock()
@@ -158,6 +210,31 @@ mod tests {
         assert_eq!(again.lost(), Some(lost), "still said after another start");
         again.set(3);
         assert_eq!(ChangeMarker::open(dir.path(), 3).lost(), Some(lost));
+    }
+
+    #[test]
+    fn only_changes_of_another_process_are_foreign() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = ChangeMarker::open(dir.path(), 3);
+        let none = one.foreign();
+        one.set(4);
+        one.set(5);
+        assert_eq!(one.foreign(), none, "its own changes");
+        let other = ChangeMarker::open(dir.path(), 5);
+        let before = other.foreign();
+        one.set(6);
+        let noticed = other.foreign();
+        assert_ne!(noticed, before);
+        assert_eq!(other.foreign(), noticed, "nothing new");
+        one.set(7);
+        assert_ne!(other.foreign(), noticed);
+        // Its own change after them: they stay noticed, even if the file has its number.
+        other.set(8);
+        let after = other.foreign();
+        assert_ne!(after, before);
+        other.set(9);
+        assert_eq!(other.foreign(), after);
+        assert_ne!(one.foreign(), none);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod integrity;
 mod load;
 mod marker;
 mod open;
+pub mod row_copy;
 pub mod schema;
 pub mod statement;
 mod writer;
@@ -30,9 +31,9 @@ use tokio::sync::watch;
 
 pub use copies::{change_copy, copy, read_copy};
 pub use load::load_bounded;
-pub use marker::{LostChanges, MARKER_FILE};
+pub use marker::{ForeignChanges, LostChanges, MARKER_FILE};
 pub use open::{OpenError, check_copy};
-pub use writer::WriteMode;
+pub use writer::{DatabaseVersion, WriteMode};
 
 use crate::base::error::{Error, Result};
 use marker::ChangeMarker;
@@ -135,6 +136,17 @@ impl Db {
     /// The confirmed changes that were missing when the database was opened.
     pub fn lost_changes(&self) -> Option<LostChanges> {
         self.writer.marker.lost()
+    }
+
+    /// The confirmed changes of other processes, such as `jd-manager set-password`. Needs no thread
+    /// for blocking work.
+    pub fn foreign_changes(&self) -> ForeignChanges {
+        self.writer.marker.foreign()
+    }
+
+    /// The version of all data. Needs no thread for blocking work.
+    pub fn version(&self) -> DatabaseVersion {
+        self.writer.version()
     }
 
     /// Whether the last write failed because another process holds the lock of the database.

@@ -6,11 +6,11 @@ use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, Pool};
 use diesel::sqlite::SqliteConnection;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore};
 
-use super::marker::ChangeMarker;
+use super::marker::{ChangeMarker, ForeignChanges};
 use super::{Db, busy, no_connection};
 use crate::base::error::{Error, Result};
 
@@ -52,6 +52,14 @@ impl WriteMode {
     }
 }
 
+/// Differs whenever this process has changed anything, or another jd-manager process has confirmed a
+/// change. When a write returns, the version has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DatabaseVersion {
+    commits: u64,
+    foreign: ForeignChanges,
+}
+
 /// The write connection and its state.
 pub(super) struct DatabaseWriter {
     pool: Pool<ConnectionManager<SqliteConnection>>,
@@ -62,6 +70,8 @@ pub(super) struct DatabaseWriter {
     is_locked: AtomicBool,
     /// The last write failed for that reason, or because it waited too long.
     is_blocked: AtomicBool,
+    /// The number of transactions that changed something.
+    commits: AtomicU64,
     /// Notified after a durable change.
     pub(super) changed: Notify,
     pub(super) marker: ChangeMarker,
@@ -78,8 +88,16 @@ impl DatabaseWriter {
             turn: Arc::new(Semaphore::new(1)),
             is_locked,
             is_blocked,
+            commits: AtomicU64::new(0),
             changed: Notify::new(),
             marker,
+        }
+    }
+
+    pub(super) fn version(&self) -> DatabaseVersion {
+        DatabaseVersion {
+            commits: self.commits.load(Ordering::Acquire),
+            foreign: self.marker.foreign(),
         }
     }
 
@@ -113,22 +131,23 @@ impl Db {
     {
         let writer = self.writer.clone();
         self.with_writer(mode, move |connection| {
-            let (value, changes) = connection.immediate_transaction(|c| {
+            let (value, is_changed, changes) = connection.immediate_transaction(|c| {
                 // We have the lock.
                 writer.is_locked.store(false, Ordering::Relaxed);
                 writer.is_blocked.store(false, Ordering::Relaxed);
                 let before = total_changes(c)?;
                 let value = work(c)?;
-                let is_confirmed = mode.is_synced && total_changes(c)? != before;
-                Ok::<_, Error>((
-                    value,
-                    if is_confirmed {
-                        Some(add_change(c)?)
-                    } else {
-                        None
-                    },
-                ))
+                let is_changed = total_changes(c)? != before;
+                let changes = if is_changed && mode.is_synced {
+                    Some(add_change(c)?)
+                } else {
+                    None
+                };
+                Ok::<_, Error>((value, is_changed, changes))
             })?;
+            if is_changed {
+                writer.commits.fetch_add(1, Ordering::AcqRel);
+            }
             if let Some(changes) = changes {
                 writer.marker.set(changes);
                 writer.changed.notify_one();

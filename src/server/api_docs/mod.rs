@@ -8,7 +8,7 @@ mod parameters;
 pub mod routes;
 mod views;
 
-pub use parameters::{OperationTable, refuse_unknown};
+pub use parameters::OperationTable;
 
 use serde_json::json;
 

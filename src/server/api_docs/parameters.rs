@@ -1,10 +1,8 @@
 //! Rejects undocumented query parameters and body fields
 //! by name.
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,9 +11,9 @@ use crate::web::ProblemResponse;
 use crate::web::extract::{MOST_UNKNOWN, OperationFields, unknown_field};
 use crate::web::openapi::{ApiOperation, RequestBody, text};
 
-/// The documented fields of every operation, by method and path.
-#[derive(Clone, Debug)]
-pub struct OperationTable(Arc<HashMap<String, Arc<OperationFields>>>);
+/// The documented fields of every operation, by method and path, and whether it is an upload.
+#[derive(Debug)]
+pub struct OperationTable(HashMap<(&'static str, &'static str), (Arc<OperationFields>, bool)>);
 
 impl OperationTable {
     /// The table of these operations.
@@ -36,15 +34,12 @@ impl OperationTable {
                 _ => None,
             };
             let query = operation.query.clone();
-            let key = key(operation.method, operation.path);
-            (key, Arc::new(OperationFields { query, body }))
+            let key = (operation.method, operation.path);
+            let fields = Arc::new(OperationFields { query, body });
+            (key, (fields, operation.is_upload))
         };
-        Self(Arc::new(operations.into_iter().map(entry).collect()))
+        Self(operations.into_iter().map(entry).collect())
     }
-}
-
-fn key(method: &str, path: &str) -> String {
-    format!("{method} {path}")
 }
 
 fn method_name(method: &Method) -> &'static str {
@@ -58,44 +53,44 @@ fn method_name(method: &Method) -> &'static str {
     }
 }
 
-/// Middleware: rejects unknown query parameters, and passes the documented fields to the readers of
-/// bodies.
-pub async fn refuse_unknown(
-    State(table): State<OperationTable>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let pattern = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map(|path| path.as_str().to_owned())
-        .unwrap_or_default();
-    let pattern = match pattern.strip_prefix("/api") {
-        Some("") => "/",
-        Some(rest) if rest.starts_with('/') => rest,
-        _ => &pattern,
-    };
-    let found = table.0.get(&key(method_name(request.method()), pattern));
-    let Some(parameters) = found else {
-        return next.run(request).await;
-    };
-    let query = request.uri().query().unwrap_or_default();
-    let mut unknown: Vec<FieldError> = Vec::new();
-    for (name, _) in form_urlencoded::parse(query.as_bytes()) {
-        if unknown.len() == MOST_UNKNOWN {
-            break;
+impl OperationTable {
+    /// Rejects unknown query parameters, and passes the documented fields to the readers of bodies.
+    /// Returns whether the request is an upload.
+    ///
+    /// # Errors
+    /// There are unknown parameters.
+    pub fn check(&self, request: &mut Request) -> Result<bool, ProblemResponse> {
+        let pattern = request
+            .extensions()
+            .get::<MatchedPath>()
+            .map_or("", |path| path.as_str());
+        let pattern = match pattern.strip_prefix("/api") {
+            Some("") => "/",
+            Some(rest) if rest.starts_with('/') => rest,
+            _ => pattern,
+        };
+        let key = (method_name(request.method()), pattern);
+        let Some((fields, is_upload)) = self.0.get(&key).cloned() else {
+            return Ok(false);
+        };
+        let query = request.uri().query().unwrap_or_default();
+        let mut unknown: Vec<FieldError> = Vec::new();
+        for (name, _) in form_urlencoded::parse(query.as_bytes()) {
+            if unknown.len() == MOST_UNKNOWN {
+                break;
+            }
+            if !fields.query.iter().any(|known| known.name == name)
+                && !unknown
+                    .iter()
+                    .any(|one| one.pointer.strip_prefix('/') == Some(&*name))
+            {
+                unknown.push(unknown_field("query parameter", &name, &fields.query));
+            }
         }
-        if !parameters.query.iter().any(|known| known.name == name)
-            && !unknown
-                .iter()
-                .any(|one| one.pointer.strip_prefix('/') == Some(&*name))
-        {
-            unknown.push(unknown_field("query parameter", &name, &parameters.query));
+        if !unknown.is_empty() {
+            return Err(Error::Invalid(unknown).into());
         }
+        request.extensions_mut().insert(fields);
+        Ok(is_upload)
     }
-    if !unknown.is_empty() {
-        return ProblemResponse::from(Error::Invalid(unknown)).into_response();
-    }
-    request.extensions_mut().insert(parameters.clone());
-    next.run(request).await
 }

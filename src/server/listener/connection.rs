@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -64,7 +64,13 @@ impl ConnectionContext {
                 .read()
                 .unwrap_or_else(PoisonError::into_inner)
                 .peer(side, request.headers());
-            let mut request = request.map(|body| Body::new(TimeoutBody::new(BODY, body)));
+            let mut request = request.map(|body| {
+                if body.is_end_stream() {
+                    Body::empty()
+                } else {
+                    Body::new(TimeoutBody::new(BODY, body))
+                }
+            });
             request.extensions_mut().insert(peer);
             // Boxed, so that it can be moved and the stream returned at the end.
             Box::pin(router.clone().oneshot(request))
