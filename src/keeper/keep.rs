@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::connection::ControlConnection;
-use super::dependency::DependencyWatch;
+use super::dependency::{DependencyWatch, EarlyStarts};
 use super::journal::{JournalEntry, JournalWriter, ManagedProgram};
 use super::machine::{
     ChangeReason, InstanceState, LifecycleMachine, MachineAction, MachineInput, StateChange,
@@ -88,6 +88,7 @@ struct KeeperProcess {
     /// The last problems of the run that has just exited, until the exit is recorded.
     trouble: Vec<String>,
     epoch: Instant,
+    early_starts: EarlyStarts,
     last_flush: Instant,
     done: bool,
 }
@@ -176,6 +177,7 @@ impl KeeperProcess {
             starting: None,
             trouble: Vec::new(),
             epoch: Instant::now(),
+            early_starts: EarlyStarts::new(),
             last_flush: Instant::now(),
             done: false,
         })
@@ -263,6 +265,7 @@ impl KeeperProcess {
                 signals::drain(&mut self.dependency_signals.0);
                 // Ignore the signal of a watch that has ended.
                 if self.dependency.take().is_some() {
+                    self.early_starts.note_early();
                     self.client.note(
                         "INFO",
                         "the template provider or node is accepting connections again; starting the client",
@@ -328,6 +331,7 @@ impl KeeperProcess {
 
     fn spawn(&mut self) {
         self.read_spec();
+        self.early_starts.note_start();
         let ready_when = self.spec.ready_when.clone();
         match self.client.start(&self.spec.plan(), ready_when, &self.dir) {
             Ok(pid) => {
@@ -543,6 +547,9 @@ impl KeeperProcess {
             self.status.pid = None;
             self.status.started_at = None;
         }
+        if change.to == InstanceState::Running {
+            self.early_starts.reset();
+        }
         self.dependency = match change.to {
             InstanceState::BackingOff => self.watch_dependency(),
             _ => None,
@@ -555,7 +562,7 @@ impl KeeperProcess {
     fn watch_dependency(&self) -> Option<DependencyWatch> {
         let dependency = self.spec.dependency.clone()?;
         let signal = self.dependency_signals.1.try_clone().ok()?;
-        DependencyWatch::begin(dependency, signal)
+        DependencyWatch::begin(dependency, &self.early_starts, signal)
     }
 
     fn publish_status(&mut self) {

@@ -249,6 +249,9 @@ pub enum KeeperCommand {
     Stop,
     /// Stop and start the client.
     Restart,
+    /// Stop and start the translator; the client keeps running. Only for keepers whose status has
+    /// [`TranslatorStatus::can_restart`]: an older one closes the connection.
+    RestartTranslator,
     /// Read the specification again. It applies from the next start of the client; the restart policy
     /// applies at once. A translator that appears, disappears or changes is started, stopped or replaced; the
     /// client goes on.
@@ -377,6 +380,16 @@ pub struct TranslatorStatus {
     /// The last ERROR line of the last one that ended.
     #[serde(default)]
     pub last_error: Option<String>,
+    /// When the last one ended, in milliseconds since 1970.
+    #[serde(default)]
+    pub exited_at: Option<i64>,
+    /// The last warnings and errors of the last one, if it exited unexpectedly, for the cause; at
+    /// most 5 KiB.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trouble: Vec<String>,
+    /// The keeper knows [`KeeperCommand::RestartTranslator`].
+    #[serde(default)]
+    pub can_restart: bool,
     /// Its output so far, as in [`KeeperStatus::lines`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<LevelCounts>,

@@ -86,6 +86,7 @@ impl TranslatorSupervisor {
             probe: None,
             status: TranslatorStatus {
                 since: Timestamp::now().0,
+                can_restart: true,
                 ..TranslatorStatus::default()
             },
             starting: None,
@@ -310,6 +311,8 @@ impl TranslatorSupervisor {
         if change.exit.is_some() {
             status.exit = change.exit;
             status.last_error = change.last_error;
+            status.exited_at = Some(now.0);
+            status.trouble.clone_from(&entry.trouble);
         }
         if !change.to.has_process() {
             status.pid = None;

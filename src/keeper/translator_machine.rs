@@ -75,6 +75,8 @@ pub enum TranslatorInput {
     Stop,
     /// The specification has changed.
     Restart,
+    /// A user or jd-manager requested a restart.
+    RestartRequest,
     /// The client is ready for miners.
     ClientServes,
     /// The client has exited unexpectedly.
@@ -225,7 +227,8 @@ impl TranslatorMachine {
         match input {
             TranslatorInput::Start => self.start(),
             TranslatorInput::Stop => self.stop(now),
-            TranslatorInput::Restart => self.restart(now),
+            TranslatorInput::Restart => self.restart(ChangeReason::Reloaded, now),
+            TranslatorInput::RestartRequest => self.restart(ChangeReason::Asked, now),
             TranslatorInput::ClientServes => {
                 self.is_served = true;
                 self.probe_if_waiting()
@@ -301,7 +304,7 @@ impl TranslatorMachine {
         }
     }
 
-    fn restart(&mut self, now: u64) -> Vec<TranslatorAction> {
+    fn restart(&mut self, reason: ChangeReason, now: u64) -> Vec<TranslatorAction> {
         self.failures = 0;
         match self.state {
             TranslatorState::Stopped | TranslatorState::Stopping => Vec::new(),
@@ -311,14 +314,14 @@ impl TranslatorMachine {
                 self.probe_if_waiting()
             }
             TranslatorState::BackingOff => {
-                let change = self.change(TranslatorState::Waiting, ChangeReason::Reloaded);
-                self.start_reason = ChangeReason::Reloaded;
+                let change = self.change(TranslatorState::Waiting, reason.clone());
+                self.start_reason = reason;
                 let mut actions = vec![change];
                 actions.extend(self.probe_if_waiting());
                 actions
             }
             TranslatorState::Starting | TranslatorState::Running => {
-                self.interrupt(true, ChangeReason::Reloaded, now)
+                self.interrupt(true, reason, now)
             }
         }
     }

@@ -24,7 +24,7 @@ use crate::domain::logs::LogService;
 use crate::domain::logs::routes::LogPagesState;
 use crate::domain::metrics::routes::MetricsRoutesState;
 use crate::domain::metrics::{self, LatestMetrics, MetricService, Retention, Sampler};
-use crate::domain::miners::{MinerService, MinerTracker, UnlistedMiners};
+use crate::domain::miners::{MinerService, MinerTracker, TranslatorReports, UnlistedMiners};
 use crate::domain::node::NodeService;
 use crate::domain::setup::SetupService;
 use crate::domain::updates::{self, ReleaseSource, UpdateService};
@@ -134,12 +134,15 @@ where
     let schedule = JobSchedule::new(stop.clone())
         .await
         .map_err(|e| format!("cannot set up the schedule: {e}"))?;
-    let (metrics, miners) = measure(&db, &instances, &settings, &schedule, &stop).await?;
+    let reports = TranslatorReports::default();
+    let (metrics, miners) =
+        measure(&db, &instances, &settings, (&schedule, &stop), &reports).await?;
     let health = HealthService::new(
         db.clone(),
         instances.clone(),
         metrics.clone(),
         settings.data_dir.clone(),
+        reports,
     );
     health::schedule_pruning(&schedule, db.clone(), settings.retention_days)
         .await
@@ -419,8 +422,8 @@ async fn measure(
     db: &Db,
     instances: &InstanceService,
     settings: &Settings,
-    schedule: &JobSchedule,
-    stop: &CancellationToken,
+    (schedule, stop): (&JobSchedule, &CancellationToken),
+    reports: &TranslatorReports,
 ) -> Result<(MetricService, MinerService), String> {
     let (told, rounds) = tokio::sync::watch::channel(0);
     let keep = Retention::raw_days(settings.retention_days);
@@ -440,6 +443,7 @@ async fn measure(
         settings.sample_interval,
         unlisted.clone(),
     );
+    let tracker = tracker.reporting_to(reports.clone());
     tokio::spawn(tracker.run(observed, stop.clone()));
     tokio::spawn(sampler.with_observer(observer).run(stop.clone()));
     metrics::schedule_pruning(schedule, db.clone(), keep)

@@ -12,8 +12,9 @@ use std::convert::Infallible;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// The `Last-Event-ID` that a browser or program sends when it reconnects, as a position.
-pub fn last_event_id(headers: &axum::http::HeaderMap) -> Option<u64> {
+/// The `Last-Event-ID` that a browser or program sends when it reconnects, as a position; none if it
+/// is of another kind.
+pub fn last_event_id<T: std::str::FromStr>(headers: &axum::http::HeaderMap) -> Option<T> {
     headers
         .get("last-event-id")?
         .to_str()

@@ -257,6 +257,28 @@ fn write_spec(dir: &Path, spec: &KeeperSpec) {
 }
 
 #[test]
+fn a_requested_restart_replaces_the_translator_and_not_the_client() {
+    let keeper = TestKeeper::running(TRANSLATOR);
+    let before = keeper.status();
+    let translator = before.translator.unwrap();
+    assert!(translator.can_restart);
+    keeper.ask(KeeperCommand::RestartTranslator);
+    let after = keeper.until("a new translator", |status| {
+        is_translator(status, TranslatorState::Running)
+            && status.translator.as_ref().unwrap().pid != translator.pid
+    });
+    assert_eq!(after.pid, before.pid);
+    let now = after.translator.unwrap();
+    assert_eq!((now.restarts, now.failures), (1, 0));
+    let stop = &keeper.journal(ManagedProgram::Translator)[2];
+    assert_eq!(
+        (stop.to, &stop.reason, stop.actor.as_deref()),
+        (InstanceState::Stopping, &ChangeReason::Asked, Some("test"))
+    );
+    keeper.ask(KeeperCommand::Stop);
+}
+
+#[test]
 fn it_starts_after_the_clients_ready_line_and_once_its_port_is_open() {
     let mut keeper = TestKeeper::without_translator();
     keeper.set_translator(Some(TRANSLATOR));

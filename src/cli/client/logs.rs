@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -27,6 +28,10 @@ pub struct LogsArgs {
     /// Number of latest lines to show first [default: 100, or 10 with --follow].
     #[arg(long, short = 'n', value_name = "COUNT")]
     lines: Option<usize>,
+    /// Program whose log is shown: the client, the translator for Stratum V1 miners, or both, merged by
+    /// time [default: client].
+    #[arg(long, value_name = "PROGRAM", value_parser = ["client", "translator", "all"])]
+    program: Option<String>,
     /// Show only lines of this level and above.
     #[arg(long, value_name = "LEVEL", value_parser = ["trace", "debug", "info", "warn", "error"])]
     level: Option<String>,
@@ -40,14 +45,15 @@ pub struct LogsArgs {
 #[serde(default)]
 struct ApiLogPage {
     logs: Vec<Box<RawValue>>,
-    first: Option<u64>,
-    last: u64,
+    first: Option<Value>,
+    last: Value,
     more: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiLogRecord {
+    program: String,
     timestamp: Option<String>,
     level: String,
     target: Option<String>,
@@ -84,7 +90,11 @@ pub(super) async fn run(
 
 fn path(args: &LogsArgs, one: &NamedResource, more: &[(&str, String)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    for (name, value) in [("level", &args.level), ("q", &args.grep)] {
+    for (name, value) in [
+        ("program", &args.program),
+        ("level", &args.level),
+        ("q", &args.grep),
+    ] {
         if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
             query.append_pair(name, value);
         }
@@ -101,7 +111,7 @@ async fn newest(
     one: &NamedResource,
     manager: &RemoteManager,
     paper: &mut TerminalOutput,
-) -> Result<u64, CommandError> {
+) -> Result<String, CommandError> {
     let wanted = args.lines.unwrap_or(if args.follow { 10 } else { 100 });
     let mut found: VecDeque<Box<RawValue>> = VecDeque::new();
     let mut last = None;
@@ -109,26 +119,39 @@ async fn newest(
     while last.is_none() || found.len() < wanted {
         let count = (wanted - found.len()).clamp(1, PAGE);
         let mut more = vec![("count", count.to_string())];
-        more.extend(before.map(|before: u64| ("before", before.to_string())));
+        more.extend(before.take().map(|before| ("before", before)));
         let page: ApiLogPage = manager.get(&path(args, one, &more)).await?.read()?;
-        last.get_or_insert(page.last);
+        last.get_or_insert_with(|| place(&page.last));
         page.logs
             .into_iter()
             .rev()
             .for_each(|record| found.push_front(record));
         match page.first.filter(|_| page.more) {
-            Some(first) => before = Some(first),
+            Some(first) => before = Some(place(&first)),
             None => break,
         }
     }
     let unwanted = found.len().saturating_sub(wanted);
     for record in found.iter().skip(unwanted) {
-        write(record.get(), paper)?;
+        write(record.get(), is_mixed(args), paper)?;
     }
     Ok(last.unwrap_or_default())
 }
 
-fn write(raw: &str, paper: &mut TerminalOutput) -> Result<(), CommandError> {
+/// A place in a log: a number, or a text for both logs.
+fn place(value: &Value) -> String {
+    match value.as_str() {
+        Some(text) => text.to_owned(),
+        None => value.as_u64().unwrap_or_default().to_string(),
+    }
+}
+
+/// Lines show which program wrote them.
+fn is_mixed(args: &LogsArgs) -> bool {
+    args.program.as_deref() == Some("all")
+}
+
+fn write(raw: &str, is_mixed: bool, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     if paper.json {
         return paper.answer(raw);
     }
@@ -145,14 +168,21 @@ fn write(raw: &str, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     };
     let target = record.target.as_deref().map(in_line).unwrap_or_default();
     // Nearly all lines have the same program name.
-    let target = target.strip_prefix("jd_client_sv2::").unwrap_or(&target);
+    let target = ["jd_client_sv2::", "translator_sv2::"]
+        .into_iter()
+        .find_map(|program| target.strip_prefix(program))
+        .unwrap_or(&target);
+    let program = match is_mixed {
+        true => format!("{:<10} ", in_line(&record.program)),
+        false => String::new(),
+    };
     let between = if target.is_empty() { "" } else { ": " };
     let message = plain(&record.message);
     let mut lines = message.trim_end().lines();
     let level = coloured(&format!("{level:<5}"), mood, paper);
     let moment = of_log(record.timestamp.as_deref());
     paper.line(&format!(
-        "{moment:<23} {level} {target}{between}{}",
+        "{moment:<23} {level} {program}{target}{between}{}",
         lines.next().unwrap_or_default()
     ))?;
     // Further lines of a record are indented, so none of them can look like a record.
@@ -171,11 +201,10 @@ fn write(raw: &str, paper: &mut TerminalOutput) -> Result<(), CommandError> {
 async fn follow(
     args: &LogsArgs,
     one: &NamedResource,
-    last: u64,
+    mut last: String,
     manager: &RemoteManager,
     paper: &mut TerminalOutput,
 ) -> Result<(), CommandError> {
-    let mut last = last.to_string();
     let mut status: Option<String> = None;
     let mut wait = Duration::from_secs(1);
     let mut is_lost = false;
@@ -195,7 +224,10 @@ async fn follow(
                         }
                     };
                     match event {
-                        Ok(Some(event)) => told(&event, &mut last, &mut status, paper)?,
+                        Ok(Some(event)) => {
+                            let is_mixed = is_mixed(args);
+                            told(&event, is_mixed, &mut last, &mut status, paper)?;
+                        }
                         Ok(None) => break "jd-manager closed the connection".to_owned(),
                         Err(why) => break why,
                     }
@@ -221,6 +253,7 @@ async fn follow(
 
 fn told(
     event: &StreamEvent,
+    is_mixed: bool,
     last: &mut String,
     status: &mut Option<String>,
     paper: &mut TerminalOutput,
@@ -230,7 +263,7 @@ fn told(
             if let Some(id) = &event.id {
                 id.clone_into(last);
             }
-            write(&event.data, paper)
+            write(&event.data, is_mixed, paper)
         }
         _ if paper.json => Ok(()),
         "instance" => {

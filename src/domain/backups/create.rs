@@ -22,7 +22,7 @@ use crate::domain::vault::{KEY_FILE, Vault};
 use crate::infra::db;
 use crate::infra::log_store::SecretMask;
 use crate::infra::log_store::mask::MaskReader;
-use crate::keeper::segment;
+use crate::keeper::{names, segment};
 
 /// Adds the secrets in a database to a mask.
 pub type SecretSource = fn(&mut SqliteConnection, &Vault, &SecretMask) -> Result<(), Error>;
@@ -32,7 +32,7 @@ pub type SecretSource = fn(&mut SqliteConnection, &Vault, &SecretMask) -> Result
 pub struct BackupRequest {
     /// Include the encryption key.
     pub with_key: bool,
-    /// Include the clients' logs.
+    /// Include the logs of clients and translators.
     pub with_logs: bool,
     /// The passphrase to encrypt with.
     pub passphrase: Option<BackupPassphrase>,
@@ -178,7 +178,9 @@ fn write(
             format!("instances/{id}"),
         );
         pack.journal(&format!("{name}/events.jsonl"), &dir.join("events.jsonl"))?;
-        pack.logs(&format!("{name}/logs"), &dir.join("logs"), order.with_logs)?;
+        for logs in [names::LOGS, names::TRANSLATOR_LOGS] {
+            pack.logs(&format!("{name}/{logs}"), &dir.join(logs), order.with_logs)?;
+        }
     }
     pack.finish()
 }

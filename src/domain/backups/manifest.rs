@@ -9,7 +9,7 @@ use crate::base::ids::InstanceId;
 use crate::domain::vault::KEY_FILE;
 use crate::infra::archive::ArchiveMember;
 use crate::infra::db;
-use crate::keeper::segment;
+use crate::keeper::{names, segment};
 
 /// The manifest's name in the archive.
 pub const FILE: &str = "manifest.json";
@@ -41,7 +41,7 @@ pub struct BackupManifest {
     /// Whether the secrets in the database are encrypted; false: plain text, in a backup of an
     /// earlier version.
     pub sealed: bool,
-    /// Whether the clients' logs are included.
+    /// Whether the logs of clients and translators are included.
     pub with_logs: bool,
     /// The number of saved configurations.
     pub configurations: i64,
@@ -165,11 +165,11 @@ pub fn is_member(path: &str) -> bool {
     let is_id = id
         .parse::<InstanceId>()
         .is_ok_and(|parsed| parsed.to_string() == id);
-    let is_file = rest == "events.jsonl"
-        || rest
-            .strip_prefix("logs/")
-            .is_some_and(|name| segment::parse_file_name(name).is_some());
-    is_id && is_file
+    let is_log = rest.split_once('/').is_some_and(|(dir, name)| {
+        [names::LOGS, names::TRANSLATOR_LOGS].contains(&dir)
+            && segment::parse_file_name(name).is_some()
+    });
+    is_id && (is_log || rest == "events.jsonl")
 }
 
 #[cfg(test)]
@@ -186,6 +186,7 @@ mod tests {
             "pools.toml".into(),
             format!("instances/{id}/events.jsonl"),
             format!("instances/{id}/logs/00000000000000000000.log"),
+            format!("instances/{id}/logs-translator/00000000000000000000.log"),
         ] {
             assert!(is_member(&good), "{good}");
         }
@@ -197,6 +198,7 @@ mod tests {
             format!("instances/{id}/config.toml"),
             format!("instances/{id}/keeper.json"),
             format!("instances/{id}/logs/x.log"),
+            format!("instances/{id}/work/00000000000000000000.log"),
             format!("instances/{id}/logs/../events.jsonl"),
             format!("instances/{}/events.jsonl", id.to_string().to_uppercase()),
             "instances/x/events.jsonl".into(),

@@ -6,6 +6,7 @@
 //! pools.toml                    the user's own list of pools, if there is one
 //! instances/<id>/events.jsonl   the keeper's journal, possibly newer than the snapshot
 //! instances/<id>/logs/…         the log if requested; otherwise an empty file for the offset
+//! instances/<id>/logs-translator/…  the same for the translator's log
 //! manifest.json                 last: description of the backup, SHA-256 of each file
 //! ```
 //!

@@ -5,6 +5,7 @@
 //! the history has one row per change and not one per check.
 
 mod template;
+mod translator;
 mod upstream;
 
 use std::time::Duration;
@@ -58,12 +59,14 @@ const MIB: u64 = 1024 * 1024;
 const DISK_WARNING: u64 = 1024 * MIB;
 const DISK_FULL: u64 = 200 * MIB;
 
-/// All checks of an instance.
+/// All checks of an instance; that of the translator only if it has one.
 pub fn all(look: &Snapshot<'_>) -> Vec<CheckFinding> {
     let of = |check: HealthCheck| {
         let (grade, message) = match check {
             HealthCheck::Process => process(look),
             HealthCheck::Disk => disk(look),
+            HealthCheck::Translator => translator::translator(look, look.translator?),
+            HealthCheck::Template if look.node.is_some() => template::template(look),
             // The other checks need a running client.
             _ if !look.instance.status.has_client() => {
                 (HealthGrade::Unknown, "The instance is not running.".into())
@@ -77,13 +80,13 @@ pub fn all(look: &Snapshot<'_>) -> Vec<CheckFinding> {
             HealthCheck::Logs => logs(look),
             HealthCheck::Version => version(look),
         };
-        CheckFinding {
+        Some(CheckFinding {
             check,
             grade,
             message,
-        }
+        })
     };
-    HealthCheck::iter().map(of).collect()
+    HealthCheck::iter().filter_map(of).collect()
 }
 
 type CheckOutcome = (HealthGrade, String);

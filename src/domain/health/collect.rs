@@ -30,7 +30,9 @@ impl HealthService {
         let running = self.running(&instance, &kept).await;
         let standing = of_this_run(&kept.standing, &instance);
         let measured = self.measured(&instance, Timestamp::now());
+        let translator = self.translator_health(&instance, &kept, false).await;
         Ok(HealthAssessment {
+            translator,
             running,
             standing,
             measured,

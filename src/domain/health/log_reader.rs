@@ -8,6 +8,7 @@ use crate::infra::log_store::SecretMask;
 use crate::infra::log_store::stream::{LogCursor, ReadStep};
 use crate::keeper::segment;
 use crate::programs::jd_client::diagnosis::ClientStatus;
+use crate::programs::translator::diagnosis::TranslatorLogStatus;
 
 /// Maximum bytes read of a line; the relevant part is in the first few hundred.
 const LINE_MAX: usize = 4096;
@@ -17,9 +18,27 @@ const LOOK_AROUND: u32 = 30;
 /// directory check finds it.
 const EXPECTED: u32 = 60;
 
+/// A state that is derived from the lines of a log.
+pub trait LogState: Default {
+    /// Takes the next line; returns whether a check is due.
+    fn apply_line(&mut self, line: &[u8]) -> bool;
+}
+
+impl LogState for ClientStatus {
+    fn apply_line(&mut self, line: &[u8]) -> bool {
+        Self::apply_line(self, line)
+    }
+}
+
+impl LogState for TranslatorLogStatus {
+    fn apply_line(&mut self, line: &[u8]) -> bool {
+        Self::apply_line(self, line)
+    }
+}
+
 /// A read position in a log and the state derived up to there.
 #[derive(Debug)]
-pub struct HealthLogReader {
+pub struct HealthLogReader<State = ClientStatus> {
     dir: PathBuf,
     cursor: LogCursor,
     /// Start of the incomplete last line.
@@ -32,13 +51,23 @@ pub struct HealthLogReader {
     mask: SecretMask,
     /// The last read stopped at its limit, not at the end of the log.
     is_behind: bool,
+    /// The first read starts this many bytes before the end.
+    tail: Option<u64>,
     /// The state derived from the log up to `line_start`.
-    pub standing: ClientStatus,
+    pub standing: State,
 }
 
-impl HealthLogReader {
+impl<State: LogState> HealthLogReader<State> {
+    /// Starts at most `bytes` before the end of the log files of `dir`.
+    pub fn tail(dir: &Path, bytes: u64) -> Self {
+        Self {
+            tail: Some(bytes),
+            ..Self::new(dir, 0, State::default())
+        }
+    }
+
     /// Continues at `offset` in the log files of `dir`, for which `standing` is valid.
-    pub fn new(dir: &Path, offset: u64, standing: ClientStatus) -> Self {
+    pub fn new(dir: &Path, offset: u64, standing: State) -> Self {
         Self {
             dir: dir.to_owned(),
             cursor: LogCursor::new(dir, offset),
@@ -48,6 +77,7 @@ impl HealthLogReader {
             expected: 1,
             mask: SecretMask::default(),
             is_behind: false,
+            tail: None,
             standing,
         }
     }
@@ -77,6 +107,13 @@ impl HealthLogReader {
     /// # Errors
     /// The files cannot be read; data read before that counts.
     pub fn read(&mut self, buffer: &mut [u8], most: usize) -> io::Result<bool> {
+        if let Some(bytes) = self.tail {
+            let files = segment::list(&self.dir)?;
+            self.tail = None;
+            let end = files.last().map_or(0, segment::LogSegment::end);
+            self.line_start = end.saturating_sub(bytes);
+            self.cursor = LogCursor::new(&self.dir, self.line_start);
+        }
         let (mut has_changed, mut read) = (false, 0);
         self.is_behind = false;
         self.turn = self.turn.wrapping_add(1);
@@ -107,8 +144,7 @@ impl HealthLogReader {
                 ReadStep::End => {
                     if looks_around && read == 0 && self.is_beyond_the_end()? {
                         // The files were deleted, and a new log has begun.
-                        *self = Self::new(&self.dir, 0, ClientStatus::default())
-                            .masked(self.mask.clone());
+                        *self = Self::new(&self.dir, 0, State::default()).masked(self.mask.clone());
                         return Ok(true);
                     }
                     break;
@@ -269,6 +305,22 @@ mod tests {
         fs::create_dir(dir.path().join("later")).unwrap();
         fs::write(file(&dir.path().join("later"), 0), LOG).unwrap();
         assert!(reader.read(&mut buffer, usize::MAX).unwrap());
+    }
+
+    #[test]
+    fn a_tail_starts_near_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut reader = HealthLogReader::<ClientStatus>::tail(dir.path(), 100);
+        let mut buffer = vec![0; 512];
+        assert!(!reader.read(&mut buffer, usize::MAX).unwrap());
+        fs::write(file(dir.path(), 0), LOG).unwrap();
+        let mut reader = HealthLogReader::<ClientStatus>::tail(dir.path(), 5_000);
+        reader.read(&mut buffer, usize::MAX).unwrap();
+        assert_eq!(reader.offset(), LOG.len() as u64);
+        assert!(reader.standing.heard.is_some() && reader.standing.began.is_none());
+        let mut whole = HealthLogReader::<ClientStatus>::tail(dir.path(), 1 << 30);
+        whole.read(&mut buffer, usize::MAX).unwrap();
+        assert!(whole.standing.began.is_some());
     }
 
     #[test]

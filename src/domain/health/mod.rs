@@ -14,6 +14,8 @@
 //!   client was started with.
 //! * `monitor`: the task that watches all instances. `remediation`: restarts an instance.
 //!   `stagger`: spreads many restarts over time.
+//! * `node_state`: checks the node of an instance that does not work.
+//! * `translator_state`: what is known about a translator, and the test of its port.
 //! * `pool_probes`: tests pools and job declaration servers, once for all waiting instances.
 //!   `pool_return`: when a restart leads back to a pool. `pool_report`: the text about pools.
 //! * `service`: the use cases. `history`: past results. `reporting`: results for other domains.
@@ -26,6 +28,7 @@ mod jobs;
 mod log_reader;
 pub mod model;
 mod monitor;
+mod node_state;
 mod pool_probes;
 mod pool_report;
 mod pool_return;
@@ -40,6 +43,7 @@ mod running_config;
 mod service;
 mod snapshot;
 mod stagger;
+mod translator_state;
 pub mod views;
 
 pub use jobs::schedule_pruning;

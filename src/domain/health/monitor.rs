@@ -20,7 +20,9 @@ use super::stagger::{PACE, StaggerQueue};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
+use crate::domain::instances::ProgramName;
 use crate::infra::db::WriteMode;
+use crate::programs::translator::diagnosis::TranslatorLogStatus;
 
 /// Interval of log reads.
 const TICK: Duration = Duration::from_secs(1);
@@ -46,6 +48,9 @@ const REPORT: Duration = Duration::from_secs(30);
 /// because its earlier parts describe a past state. This is the maximum time without checks if the
 /// log grows faster than it is read.
 const CATCH_UP: Duration = Duration::from_secs(30);
+/// The state of a translator is derived from this many bytes at the end of its log: some thousand
+/// lines. A translator that lost its client writes few.
+const TRANSLATOR_TAIL: u64 = 512 * 1024;
 /// How long a measured problem must persist before a fix.
 const PERSISTS: Duration = Duration::from_secs(15);
 
@@ -68,6 +73,8 @@ pub struct HealthMonitor {
 struct MonitoredInstance {
     /// Absent while its log is being read, and after a read that failed permanently.
     reader: Option<HealthLogReader>,
+    /// The same for its translator, if it has one.
+    translator: Option<HealthLogReader<TranslatorLogStatus>>,
     /// Since when part of the log is unread.
     behind_since: Option<Instant>,
     saved_offset: u64,
@@ -159,11 +166,13 @@ impl HealthMonitor {
         }
         changed.retain(|id| self.readers.contains_key(id));
         for id in &changed {
-            if let Some(reader) = self
-                .readers
-                .get_mut(id)
-                .and_then(|watched| watched.reader.as_mut())
-            {
+            let Some(watched) = self.readers.get_mut(id) else {
+                continue;
+            };
+            if let Some(reader) = &mut watched.reader {
+                reader.find_log();
+            }
+            if let Some(reader) = &mut watched.translator {
                 reader.find_log();
             }
         }
@@ -237,7 +246,13 @@ impl HealthMonitor {
         self.readers.retain(|id, _| present.contains(id));
         self.health.prune_absent(&present);
         for instance in instances {
-            if self.readers.contains_key(&instance.id) {
+            let has_translator = instance.translator().is_some();
+            if let Some(watched) = self.readers.get_mut(&instance.id) {
+                if !has_translator {
+                    watched.translator = None;
+                } else if watched.translator.is_none() {
+                    watched.translator = Some(translator_reader(&self.health, instance.id));
+                }
                 continue;
             }
             let kept = self.health.kept(instance.id).await?;
@@ -250,6 +265,7 @@ impl HealthMonitor {
             }
             let watched = MonitoredInstance {
                 reader: Some(reader),
+                translator: has_translator.then(|| translator_reader(&self.health, instance.id)),
                 behind_since: None,
                 saved_offset: kept.offset,
                 saved_at: Instant::now(),
@@ -280,18 +296,25 @@ impl HealthMonitor {
         let readers: Vec<_> = self
             .readers
             .iter_mut()
-            .filter_map(|(id, w)| Some((*id, w.reader.take()?)))
+            .filter_map(|(id, w)| Some((*id, w.reader.take()?, w.translator.take())))
             .collect();
         let read = tokio::task::spawn_blocking(move || {
             let mut buffer = vec![0; BUFFER];
-            let read = |(id, mut reader): (InstanceId, HealthLogReader)| {
-                let result = reader.read(&mut buffer, MOST);
-                (id, reader, result)
-            };
-            readers.into_iter().map(read).collect::<Vec<_>>()
+            let mut all = Vec::new();
+            for (id, mut reader, mut translator) in readers {
+                let mut result = reader.read(&mut buffer, MOST);
+                let begun = translator.as_ref().map(HealthLogReader::offset);
+                if let Some(translator) = &mut translator {
+                    let read = translator.read(&mut buffer, MOST);
+                    result = result.and_then(|has_news| Ok(read? | has_news));
+                }
+                let has_grown = translator.as_ref().map(HealthLogReader::offset) != begun;
+                all.push((id, (reader, translator, has_grown), result));
+            }
+            all
         });
         let (mut changed, mut to_save) = (Vec::new(), Vec::new());
-        for (id, reader, result) in read.await.map_err(Error::internal)? {
+        for (id, (reader, translator, has_grown), result) in read.await.map_err(Error::internal)? {
             let Some(watched) = self.readers.get_mut(&id) else {
                 continue;
             };
@@ -300,6 +323,11 @@ impl HealthMonitor {
                 .is_behind()
                 .then(|| watched.behind_since.unwrap_or_else(Instant::now));
             watched.reader = Some(reader);
+            let of_translator = translator
+                .as_ref()
+                .filter(|_| has_grown)
+                .map(|reader| reader.standing.clone());
+            watched.translator = translator;
             let has_news = match result {
                 Ok(has_news) => {
                     watched.is_failing = false;
@@ -316,6 +344,9 @@ impl HealthMonitor {
             self.health.0.change(id, |kept| {
                 kept.offset = offset;
                 kept.standing = standing;
+                if let Some(status) = of_translator {
+                    kept.translator = status;
+                }
             });
             if has_news || is_late {
                 to_save.push(id);
@@ -399,7 +430,16 @@ impl HealthMonitor {
             {
                 let (health, turns, stop) =
                     (self.health.clone(), self.turns.clone(), self.stop.clone());
-                let words = async { Some(words) };
+                let seen = seen.clone();
+                let confirming = self.health.clone();
+                let words = async move {
+                    match cure {
+                        Remediation::Translator => {
+                            confirming.confirm_translator_restart(&seen, words).await
+                        }
+                        _ => Some(words),
+                    }
+                };
                 watched.busy = Some(tokio::spawn(async move {
                     restart(&health, (&turns, &stop), (id, started), cure, words).await
                 }));
@@ -429,6 +469,16 @@ impl HealthMonitor {
     ) -> Result<()> {
         self.health.save_remediations(id, cures).await
     }
+}
+
+/// Reads the end of the log of an instance's translator.
+fn translator_reader(
+    health: &HealthService,
+    id: InstanceId,
+) -> HealthLogReader<TranslatorLogStatus> {
+    let instances = health.instances();
+    let dir = instances.program_log_dir(id, ProgramName::Translator);
+    HealthLogReader::tail(&dir, TRANSLATOR_TAIL).masked(instances.secret_mask())
 }
 
 #[cfg(test)]

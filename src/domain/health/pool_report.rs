@@ -266,6 +266,8 @@ mod tests {
             version: None,
             missing_block: None,
             latest: None,
+            translator: None,
+            node: None,
         })
     }
 

@@ -297,6 +297,7 @@ mod tests {
                 ..ClientStatus::default()
             },
             measured: None,
+            translator: None,
             cures: RemediationHistory::default(),
             settings: RemediationSettings::default(),
             probed: PoolProbeRecord::default(),

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::checks::MEMORY_FULL;
 use super::remediation_policy::{Remediation, RemediationHistory};
 use super::service::{HealthAssessment, HealthService};
-use super::snapshot::{RecentCounts, Snapshot};
+use super::snapshot::{RecentCounts, Snapshot, TRANSLATOR_PATIENCE};
 use super::stagger::StaggerQueue;
 use crate::base::actor::Actor;
 use crate::base::clock::{Timestamp, human_duration};
@@ -20,6 +20,9 @@ use crate::programs::jd_client::diagnosis::WorkState;
 const AFTER_REFUSAL: Duration = Duration::from_secs(300);
 /// A hung client is restarted after this time without a line.
 const HUNG: Duration = Duration::from_secs(120);
+/// A translator whose port for miners responded is tested again after this time at the earliest,
+/// because each test opens a channel.
+const TRANSLATOR_TESTED: Duration = Duration::from_secs(300);
 /// How long to wait for a restart before it counts as in progress.
 const RESTART_PATIENCE: Duration = Duration::from_secs(20);
 /// The actor in the events.
@@ -38,6 +41,12 @@ impl HealthAssessment {
                 human_duration(silent)
             );
             return (silent >= HUNG).then_some((Remediation::Hung, words));
+        }
+        // If it is not due, a fix of the client must not wait for it.
+        let is_due = self.settings.is_on(Remediation::Translator)
+            && self.cures.due(Remediation::Translator, now) <= now;
+        if is_due && let Some(words) = self.translator_trouble(now) {
+            return Some((Remediation::Translator, words));
         }
         if look.pool_silent_since().is_some() {
             return Some((Remediation::Silent, String::new()));
@@ -66,6 +75,38 @@ impl HealthAssessment {
         }
         self.works_for_fallback()
             .then(|| (Remediation::Preferred, String::new()))
+    }
+
+    /// Why the translator needs a restart, as far as is known without a test of its port.
+    fn translator_trouble(&self, now: Timestamp) -> Option<String> {
+        let look = self.to_snapshot(now);
+        if let Some(length) = look.translator_disconnected_for() {
+            return (length >= TRANSLATOR_PATIENCE).then(|| {
+                format!(
+                    "the translator has not been connected to the client for {}: restarting it",
+                    human_duration(length)
+                )
+            });
+        }
+        let unanswered = look.translator_unanswered_for()?;
+        let has_answered = self
+            .translator
+            .as_ref()
+            .and_then(|translator| translator.answered_at)
+            .is_some_and(|at| now.since(at) < TRANSLATOR_TESTED);
+        (unanswered >= TRANSLATOR_PATIENCE && !has_answered).then(|| {
+            format!(
+                "the translator is hung (no response from its monitoring port for {}, and none to miners): restarting it",
+                human_duration(unanswered)
+            )
+        })
+    }
+
+    /// The translator needs a restart, whatever its port responds.
+    pub(super) fn is_translator_disconnected(&self, now: Timestamp) -> bool {
+        self.to_snapshot(now)
+            .translator_disconnected_for()
+            .is_some_and(|length| length >= TRANSLATOR_PATIENCE)
     }
 
     fn works_for_fallback(&self) -> bool {
@@ -102,6 +143,16 @@ impl HealthAssessment {
         if look.hung_for().is_none() {
             has_forgotten |= cures.is_well(Remediation::Hung, started, now);
         }
+        let translator = self
+            .instance
+            .translator()
+            .filter(|program| program.status == "running");
+        if let Some(started) = translator.and_then(|program| program.started_at)
+            && look.translator_disconnected_for().is_none()
+            && look.translator_unanswered_for().is_none()
+        {
+            has_forgotten |= cures.is_well(Remediation::Translator, started, now);
+        }
         if look.frozen_for().is_none() {
             has_forgotten |= cures.is_well(Remediation::Frozen, started, now);
         }
@@ -135,11 +186,13 @@ impl HealthAssessment {
             version: None,
             missing_block: None,
             latest: None,
+            translator: self.translator.as_ref(),
+            node: None,
         }
     }
 }
 
-/// Restarts a client when it is its turn, with the reason added to the events first; not if the
+/// Restarts a client, or only its translator, when it is its turn, with the reason added to the events first; not if the
 /// manager stops by then. `words`: computes the reason in its turn; none: no longer needed. The
 /// attempt is saved first: after a kill, the next manager must not repeat it immediately.
 pub(super) async fn restart(
@@ -173,6 +226,15 @@ pub(super) async fn restart(
         tracing::info!(instance = %id, cure = cure.as_str(), "{words}");
         health.instances().note(id, words, Some(ACTOR)).await?;
         drop(turn);
+        if cure == Remediation::Translator {
+            let translator = seen.instance.translator();
+            let started = translator.and_then(|program| program.started_at);
+            let restarted = health
+                .instances()
+                .restart_translator(id, started.map(|at| at.0), &ACTOR, RESTART_PATIENCE)
+                .await;
+            return restarted.map(drop);
+        }
         health
             .instances()
             .restart_of(id, started, &ACTOR, RESTART_PATIENCE)

@@ -35,6 +35,8 @@ pub enum Remediation {
     Frozen,
     /// It is about to reach its memory limit, where it would exit.
     Memory,
+    /// Its translator is not connected to it, or is hung. Restarts only the translator.
+    Translator,
     /// It uses a fallback pool, and an earlier pool in the configuration accepts it again. Off by
     /// default: mining continues, and a restart disconnects all miners.
     Preferred,
@@ -60,6 +62,9 @@ impl Remediation {
             }
             Self::Frozen => "Restart if its metrics stop updating",
             Self::Memory => "Restart before it reaches its memory limit",
+            Self::Translator => {
+                "Restart only the translator for Stratum V1 miners if it has no connection to the client, or does not respond, for 2 minutes"
+            }
             Self::Preferred => {
                 "Restart if it is using a fallback pool and a preferred pool has been available for 10 minutes"
             }
@@ -69,7 +74,12 @@ impl Remediation {
     /// Whether it is on by default.
     pub const fn is_on_by_default(self) -> bool {
         match self {
-            Self::Solo | Self::Silent | Self::Hung | Self::Frozen | Self::Memory => true,
+            Self::Solo
+            | Self::Silent
+            | Self::Hung
+            | Self::Frozen
+            | Self::Memory
+            | Self::Translator => true,
             Self::Preferred => false,
         }
     }
@@ -78,7 +88,7 @@ impl Remediation {
     fn wait(self, count: u32) -> Duration {
         let (first, most) = match self {
             Self::Solo | Self::Silent => (60, 3600),
-            Self::Hung | Self::Frozen | Self::Memory => (600, 6 * 3600),
+            Self::Hung | Self::Frozen | Self::Memory | Self::Translator => (600, 6 * 3600),
             Self::Preferred => (3600, 24 * 3600),
         };
         Duration::from_secs(first << count.saturating_sub(1).min(10)).min(Duration::from_secs(most))

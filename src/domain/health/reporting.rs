@@ -38,6 +38,7 @@ pub(super) fn note(noted: &mut BTreeSet<HealthCheck>, now: &CheckResult) -> Opti
             | HealthCheck::Monitoring
             | HealthCheck::Clock
             | HealthCheck::Shares
+            | HealthCheck::Translator
     );
     match now.status {
         HealthGrade::Unhealthy if is_told && noted.insert(now.check_type) => {

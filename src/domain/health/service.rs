@@ -17,15 +17,18 @@ use super::queries;
 use super::remediation_policy::{Remediation, RemediationHistory, RemediationSettings};
 use super::reporting::{health_summary, note, place, series};
 use super::running_config::RunningConfig;
-use super::snapshot::{LatestRelease, Snapshot};
+use super::snapshot::{LatestRelease, Snapshot, TranslatorHealth};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
 use crate::domain::instances::{Instance, InstanceService};
 use crate::domain::metrics::{LatestFigures, MetricService};
+use crate::domain::miners::TranslatorReports;
 use crate::infra::db::{Db, WriteMode};
 use crate::keeper::machine::InstanceState;
+use crate::programs::bitcoin_core::NodeCheckResult;
 use crate::programs::jd_client::diagnosis::{ClientStatus, SeenBlock};
+use crate::programs::translator::diagnosis::TranslatorLogStatus;
 
 /// Minimum time between rows in the history for a check whose text changes but not its grade,
 const SAME_STATUS: Duration = Duration::from_secs(300);
@@ -40,7 +43,7 @@ const QUIET: Duration = Duration::from_secs(65);
 /// A block that another instance has known for this long has reached every node.
 const BLOCK_PROPAGATION: Duration = Duration::from_secs(60);
 /// Lines of the current run may be slightly older than the start time recorded by the keeper.
-const START_SLACK_MS: i64 = 2000;
+pub(super) const START_SLACK_MS: i64 = 2000;
 
 /// The use cases of health; cheap to clone.
 #[derive(Clone, Debug)]
@@ -53,6 +56,9 @@ pub(super) struct HealthServiceInner {
     pub(super) instances: InstanceService,
     pub(super) metrics: MetricService,
     pub(super) data_dir: PathBuf,
+    pub(super) translators: TranslatorReports,
+    /// The last check of each node's socket; without a result while the first one is running.
+    pub(super) nodes: Mutex<HashMap<PathBuf, (Instant, Option<NodeCheckResult>)>>,
     kept: Mutex<HashMap<InstanceId, CachedHealth>>,
     pub(super) free: Mutex<Option<(Instant, Option<u64>)>>,
     latest: Mutex<Option<LatestRelease>>,
@@ -70,6 +76,10 @@ pub(super) struct CachedHealth {
     pub(super) settings: RemediationSettings,
     /// Results of the last probes of its pools.
     pub(super) probed: PoolProbeRecord,
+    /// The state of its translator, from the end of the log. Not stored.
+    pub(super) translator: TranslatorLogStatus,
+    /// When the translator's port for miners last responded to a test.
+    pub(super) translator_answered: Option<Timestamp>,
     /// Checked by this manager.
     is_looked_at: bool,
     /// The newer client that is available for it; outer none: its client version is unknown.
@@ -102,6 +112,7 @@ pub(super) struct HealthAssessment {
     pub(super) cures: RemediationHistory,
     pub(super) settings: RemediationSettings,
     pub(super) probed: PoolProbeRecord,
+    pub(super) translator: Option<TranslatorHealth>,
 }
 
 /// Health report of an instance.
@@ -126,17 +137,21 @@ pub struct HealthReport {
 
 impl HealthService {
     /// Creates the service; checks nothing yet. `data_dir`: directory of logs and database.
+    /// `translators`: what the miner list knows about translators.
     pub fn new(
         db: Db,
         instances: InstanceService,
         metrics: MetricService,
         data_dir: PathBuf,
+        translators: TranslatorReports,
     ) -> Self {
         Self(Arc::new(HealthServiceInner {
             db,
             instances,
             metrics,
             data_dir,
+            translators,
+            nodes: Mutex::default(),
             kept: Mutex::default(),
             free: Mutex::default(),
             latest: Mutex::default(),
@@ -335,6 +350,8 @@ impl HealthService {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let missing_block = self.0.missing_block(&standing, now);
+        let translator = self.translator_health(&instance, &kept, true).await;
+        let node = self.node(&instance, &standing, all).await;
         let look = Snapshot {
             now,
             instance: &instance,
@@ -347,6 +364,8 @@ impl HealthService {
             version,
             missing_block: missing_block.as_ref(),
             latest: latest.as_ref(),
+            translator: translator.as_ref(),
+            node: node.as_ref(),
         };
         let found = checks::all(&look);
         self.write(&look, &kept, found, all).await

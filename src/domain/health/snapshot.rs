@@ -8,7 +8,11 @@ use crate::base::clock::Timestamp;
 use crate::domain::configs::ClientVersion;
 use crate::domain::instances::Instance;
 use crate::domain::metrics::{LatestFigures, MonitoringState};
+use crate::domain::miners::TranslatorReport;
+use crate::keeper::machine::InstanceState;
+use crate::programs::bitcoin_core::NodeCheckResult;
 use crate::programs::jd_client::diagnosis::{ClientStatus, SeenBlock, WorkState};
+use crate::programs::translator::diagnosis::{TranslatorLogStatus, TranslatorPhase};
 
 /// The time range of counters, unless noted otherwise.
 pub const WINDOW: Duration = Duration::from_secs(600);
@@ -35,6 +39,10 @@ const UNANSWERED_SHARES: u64 = 3;
 const USUAL_BATCH: u64 = 10;
 /// A job without a response for this long is unanswered.
 const JOB_ANSWER: Duration = Duration::from_secs(5);
+
+/// A translator that is not connected to its client, or whose monitoring does not respond, for this
+/// long needs a restart. It connects within seconds (0.6.0, measured), and gives up after 45 s.
+pub const TRANSLATOR_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Recent counters of an instance.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -85,6 +93,23 @@ pub struct Snapshot<'a> {
     pub missing_block: Option<&'a SeenBlock>,
     /// The latest release that can be installed here; `None` before the first check.
     pub latest: Option<&'a LatestRelease>,
+    /// Its translator; none: no port for Stratum V1 miners is configured.
+    pub translator: Option<&'a TranslatorHealth>,
+    /// The last check of the node whose socket it uses; none: it works, or uses no node directly.
+    pub node: Option<&'a NodeCheckResult>,
+}
+
+/// A translator that should be running.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TranslatorHealth {
+    /// The state of the current process, from its log.
+    pub log: TranslatorLogStatus,
+    /// The last round of the miner list; none if the current process was not asked yet.
+    pub report: Option<TranslatorReport>,
+    /// When its port for miners was tested and responded.
+    pub answered_at: Option<Timestamp>,
+    /// The client version has no such program.
+    pub is_missing: bool,
 }
 
 /// The latest release of the client.
@@ -176,6 +201,40 @@ impl Snapshot<'_> {
         let has_unanswered_batch =
             work.sent > 2 * USUAL_BATCH.max(self.standing.shares.largest_batch);
         (has_unanswered_job || has_unanswered_batch).then_some(answered)
+    }
+
+    /// How long the translator has had no connection to a client that is ready for miners.
+    pub fn translator_disconnected_for(&self) -> Option<Duration> {
+        let ready = self.instance.since?;
+        if self.instance.status != InstanceState::Running {
+            return None;
+        }
+        let program = self.instance.translator()?;
+        let started = program.started_at?;
+        let log = &self.translator?.log;
+        let is_lost = matches!(
+            log.state,
+            TranslatorPhase::Starting
+                | TranslatorPhase::WaitingForClient
+                | TranslatorPhase::ClientLost
+                | TranslatorPhase::Failed
+        );
+        let since = match program.status {
+            "starting" => started,
+            "running" if is_lost => log.since?.max(started),
+            _ => return None,
+        };
+        Some(self.now.since(since.max(ready)))
+    }
+
+    /// How long the monitoring of a translator that is ready for miners has not responded.
+    pub fn translator_unanswered_for(&self) -> Option<Duration> {
+        let is_running = self
+            .instance
+            .translator()
+            .is_some_and(|program| program.status == "running");
+        let since = self.translator?.report.as_ref()?.unanswered_since?;
+        is_running.then(|| self.now.since(since))
     }
 
     /// Memory use as a percentage of its limit; none without a limit.

@@ -36,6 +36,9 @@ pub enum InstanceCommand {
     /// Restart if the client started at this time (milliseconds since 1970) is still running;
     /// otherwise an error.
     RestartOf(i64),
+    /// Restart the translator and not the client; with a time (milliseconds since 1970): only the
+    /// translator that was started then.
+    RestartTranslator(Option<i64>),
     /// Apply changed settings that need no restart.
     Reload,
     /// Report the counters of the keeper; without a keeper, an error.

@@ -5,10 +5,15 @@ use std::time::Duration;
 use super::history::InstanceEvent;
 use super::list_extras::HealthSummary;
 use super::model::Instance;
+use super::programs::InstanceProgram;
 use crate::base::actor::actor_text;
 use crate::base::clock::{Timestamp, human_duration};
 use crate::infra::chart::{Unit, format_value};
 use crate::keeper::machine::InstanceState;
+use crate::keeper::translator_machine::TranslatorState;
+
+/// The start of a health check's text about a translator that exited unexpectedly.
+pub const TRANSLATOR_RETRIES: &str = "The translator exited unexpectedly";
 
 impl Instance {
     /// The state as text.
@@ -38,12 +43,7 @@ impl Instance {
 
     /// Time until the next retry.
     pub fn retry_text(&self) -> Option<String> {
-        let left = self.retry_at?.since(Timestamp::now());
-        Some(if left < Duration::from_secs(1) {
-            "a moment".into()
-        } else {
-            human_duration(left)
-        })
+        self.retry_at.map(time_left)
     }
 
     /// The state changes within seconds: a page without JavaScript reloads itself.
@@ -79,6 +79,13 @@ impl Instance {
             .and_then(|health| health.trouble.as_deref())
     }
 
+    /// The same for the top of the page, which shows a translator that is retrying anyway.
+    pub fn other_trouble(&self) -> Option<&str> {
+        let is_retrying = self.translator().is_some_and(InstanceProgram::is_retrying);
+        self.trouble()
+            .filter(|text| !(is_retrying && text.starts_with(TRANSLATOR_RETRIES)))
+    }
+
     /// Running, but unhealthy.
     pub fn is_ailing(&self) -> bool {
         self.running && self.health.as_ref().is_some_and(HealthSummary::is_bad)
@@ -98,6 +105,44 @@ impl Instance {
     }
 }
 
+impl InstanceProgram {
+    /// It exited unexpectedly and waits for the next attempt.
+    pub fn is_retrying(&self) -> bool {
+        self.status == TranslatorState::BackingOff.as_str()
+    }
+
+    /// Why the last process exited, with a capital first letter.
+    pub fn cause_text(&self) -> Option<String> {
+        self.cause.as_ref().map(|told| capitalised(&told.0.what))
+    }
+
+    /// How to fix it.
+    pub fn advice(&self) -> Option<&str> {
+        self.cause.as_ref().map(|told| told.0.advice.as_str())
+    }
+
+    /// The last error, short enough for a list.
+    pub fn error_text(&self) -> Option<String> {
+        self.last_error.as_deref().map(short_error)
+    }
+
+    /// Time until the next retry.
+    pub fn retry_text(&self) -> Option<String> {
+        self.retry_at.map(time_left)
+    }
+}
+
+/// Time until a moment.
+fn time_left(at: Timestamp) -> String {
+    let left = at.since(Timestamp::now());
+    if left < Duration::from_secs(1) {
+        "a moment".into()
+    } else {
+        human_duration(left)
+    }
+}
+
+/// A text with a capital first letter.
 fn capitalised(text: &str) -> String {
     let mut rest = text.chars();
     rest.next().map_or_else(String::new, |first| {

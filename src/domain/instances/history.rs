@@ -17,6 +17,7 @@ use crate::infra::log_store::SecretMask;
 use crate::keeper::journal::{JournalEntry, ManagedProgram};
 use crate::keeper::machine::{ChangeReason, InstanceState, ProcessExit};
 use crate::programs::jd_client::diagnosis::{self, ClientEnd, EndCause};
+use crate::programs::translator;
 
 /// The reason of an exit that the client did not cause: its keeper was killed, or the power failed.
 pub const KEEPER_LOST: &str = "its keeper was killed, and the client with it";
@@ -45,13 +46,13 @@ pub struct InstanceEvent {
     /// The user, token or part of jd-manager that caused it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// Process id of the client.
+    /// Process id of the program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<i32>,
-    /// Exit code of the client.
+    /// Exit code of the program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
-    /// Signal that killed the client.
+    /// Signal that killed the program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_signal: Option<i32>,
     /// The last ERROR line of the run that ended.
@@ -62,7 +63,7 @@ pub struct InstanceEvent {
     /// Time of the next retry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
-    /// Why the client exited, if its last lines show it.
+    /// Why the program exited, if its last lines show it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<StoredCause>,
 }
@@ -147,14 +148,15 @@ impl NewEvent {
     }
 }
 
-/// Why the client of an entry exited, if it exited unexpectedly and its last lines show it. The rules
-/// are those of the client's lines, so the exit of a translator has none.
+/// Why the program of an entry exited, if it exited unexpectedly and its last lines show it.
 pub fn cause(entry: &JournalEntry) -> Option<StoredCause> {
-    let is_sudden = matches!(
-        entry.reason,
-        ChangeReason::EndedUnasked | ChangeReason::GaveUp { .. }
-    );
-    if entry.program != ManagedProgram::Client || !is_sudden {
+    let is_sudden = match (entry.program, &entry.reason) {
+        (_, ChangeReason::EndedUnasked | ChangeReason::GaveUp { .. }) => true,
+        // A translator that its client disconnected knows the reason.
+        (ManagedProgram::Translator, ChangeReason::ClientLost) => entry.exit.is_some(),
+        _ => false,
+    };
+    if !is_sudden {
         return None;
     }
     // Older keepers stored only the last error line.
@@ -164,11 +166,20 @@ pub fn cause(entry: &JournalEntry) -> Option<StoredCause> {
     } else {
         &entry.trouble
     };
-    let end = entry.exit.map(|exit| match exit {
+    let (at, end) = (Timestamp(entry.at), entry.exit.map(client_end));
+    match entry.program {
+        ManagedProgram::Client => diagnosis::cause(lines, at, end),
+        ManagedProgram::Translator => translator::diagnosis::cause(lines, at, end),
+    }
+    .map(StoredCause)
+}
+
+/// An exit, as the diagnosis takes it.
+pub fn client_end(exit: ProcessExit) -> ClientEnd {
+    match exit {
         ProcessExit::Code(code) => ClientEnd::Code(code),
         ProcessExit::Signal(signal) => ClientEnd::Signal(signal),
-    });
-    diagnosis::cause(lines, Timestamp(entry.at), end).map(StoredCause)
+    }
 }
 
 /// A stored cause: JSON in one column.
@@ -261,6 +272,9 @@ fn translator_sentence(
     let ended = exit_text(exit);
     let result = exit.map_or_else(String::new, |exit| format!(": {exit}"));
     match (reason, to) {
+        (ChangeReason::Asked, InstanceState::Starting) => {
+            "translator: starting as requested".into()
+        }
         (ChangeReason::Asked, _) => "translator: stop requested".into(),
         (ChangeReason::Retry, _) => "translator: retrying".into(),
         (ChangeReason::Ready, _) => "translator: ready for Stratum V1 miners".into(),

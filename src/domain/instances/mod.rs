@@ -52,7 +52,7 @@ mod task;
 mod versions;
 pub mod views;
 
-pub use display::size_text;
+pub use display::{TRANSLATOR_RETRIES, size_text};
 pub use draft::InstanceDraft;
 pub use history::{InstanceEvent, KEEPER_LOST};
 pub use list_extras::{HealthSummary, ListExtras, ListStats};
@@ -60,5 +60,6 @@ pub use miner_address::{MinerAddress, MinerProtocol};
 pub use model::Instance;
 pub use node_trial::{NODE_TRIAL_PATIENCE, NodeTrial, NodeTrialOutcome};
 pub use program::{ClientProgram, ProgramSource};
+pub use programs::{InstanceProgram, ProgramName};
 pub use service::{InstanceActionResult, InstanceService};
 pub use supervisor::ShutdownMode;

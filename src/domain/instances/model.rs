@@ -243,12 +243,9 @@ impl Instance {
     /// A copy without secret keys in the output of the client. Earlier versions stored it unmasked.
     pub fn covered(self, secrets: &SecretMask) -> Self {
         let last_error = self.last_error.map(|text| secrets.covered(text));
-        let covered = |program: InstanceProgram| InstanceProgram {
-            last_error: program.last_error.map(|text| secrets.covered(text)),
-            ..program
-        };
+        let programs = self.programs.into_iter();
         Self {
-            programs: self.programs.into_iter().map(covered).collect(),
+            programs: programs.map(|program| program.covered(secrets)).collect(),
             last_error,
             cause: self.cause.map(|cause| cause.covered(secrets)),
             ..self
@@ -348,7 +345,10 @@ impl Instance {
             restarts: u32::try_from(self.restarts).unwrap_or_default(),
             failures: self.failures,
             retry_at: self.retry_at,
+            exit: self.exit,
             last_error: self.last_error.clone(),
+            cause: self.cause.clone(),
+            can_restart: false,
         };
         let version = self.running_version.clone();
         let translator = translator.map(|reported| InstanceProgram::translator(reported, version));

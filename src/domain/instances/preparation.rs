@@ -23,7 +23,7 @@ use crate::infra::db::Db;
 use crate::keeper::dependency::Dependency;
 use crate::keeper::names;
 use crate::keeper::protocol::{KeeperSpec, TranslatorSpec};
-use crate::programs::bitcoin_core::places;
+use crate::programs::bitcoin_core::{BitcoinNetwork, places};
 use crate::programs::translator;
 
 /// The line that the client logs when it is ready for miners (`channel_manager/mod.rs` of
@@ -382,17 +382,28 @@ fn translator_spec(
 fn dependency(config: &ClientConfig) -> Option<Dependency> {
     match &config.template_provider_type {
         TemplateProvider::Sv2Tp { address, .. } => Some(Dependency::Address(address.clone())),
-        TemplateProvider::BitcoinCoreIpc {
-            network, data_dir, ..
-        } => {
-            let given = data_dir.as_ref().filter(|dir| !dir.is_empty());
-            let dir = match given {
-                Some(dir) => PathBuf::from(places::expanded(dir)),
-                None => places::usual()?,
-            };
+        TemplateProvider::BitcoinCoreIpc { .. } => {
+            let (dir, network) = node_of(config)?;
             Some(Dependency::Socket(network.socket_in(&dir)))
         }
     }
+}
+
+/// The data directory and the network of the node whose socket a client uses; none: it uses a
+/// template provider, or the home directory of this user is unknown.
+pub(super) fn node_of(config: &ClientConfig) -> Option<(PathBuf, BitcoinNetwork)> {
+    let TemplateProvider::BitcoinCoreIpc {
+        network, data_dir, ..
+    } = &config.template_provider_type
+    else {
+        return None;
+    };
+    let given = data_dir.as_ref().filter(|dir| !dir.is_empty());
+    let dir = match given {
+        Some(dir) => PathBuf::from(places::expanded(dir)),
+        None => places::usual()?,
+    };
+    Some((dir, *network))
 }
 
 /// The configuration file of the client.

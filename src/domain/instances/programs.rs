@@ -3,18 +3,32 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::history::{StoredCause, client_end};
 use crate::base::clock::Timestamp;
+use crate::infra::log_store::SecretMask;
+use crate::keeper::machine::{ChangeReason, ProcessExit};
 use crate::keeper::protocol::TranslatorStatus;
 use crate::keeper::translator_machine::TranslatorState;
+use crate::programs::jd_client::diagnosis::EndCause;
+use crate::programs::translator::diagnosis;
 
 /// A program of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[derive(strum::EnumIter, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum ProgramName {
     /// `jd_client_sv2`.
     Client,
     /// `translator_sv2`.
     Translator,
+}
+
+impl ProgramName {
+    /// The name in the API.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// A program of an instance and its state.
@@ -42,9 +56,18 @@ pub struct InstanceProgram {
     /// When the next retry is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
-    /// The last ERROR line of the last process that exited.
+    /// How the last process exited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit: Option<ProcessExit>,
+    /// The last ERROR line of the last process that exited, or why it cannot be run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// Why the last process exited unexpectedly, if its last lines show it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<StoredCause>,
+    /// The keeper can restart it alone.
+    #[serde(skip)]
+    pub can_restart: bool,
 }
 
 impl InstanceProgram {
@@ -63,7 +86,22 @@ impl InstanceProgram {
             restarts: reported.restarts,
             failures: reported.failures,
             retry_at: reported.retry_at.filter(|_| is_waiting).map(Timestamp),
-            last_error: reported.last_error.clone(),
+            exit: reported.exit,
+            last_error: match &reported.reason {
+                Some(ChangeReason::CannotRun(why)) => Some(why.clone()),
+                _ => reported.last_error.clone(),
+            },
+            cause: translator_cause(reported).map(StoredCause),
+            can_restart: reported.can_restart && reported.state != TranslatorState::Stopped,
+        }
+    }
+
+    /// A copy without secret keys in its output.
+    pub fn covered(self, secrets: &SecretMask) -> Self {
+        Self {
+            last_error: self.last_error.map(|text| secrets.covered(text)),
+            cause: self.cause.map(|cause| cause.covered(secrets)),
+            ..self
         }
     }
 
@@ -79,4 +117,13 @@ impl InstanceProgram {
             _ => "stopped",
         }
     }
+}
+
+/// Why a translator exited unexpectedly; none: the last one was stopped, or its lines do not show
+/// it.
+fn translator_cause(reported: &TranslatorStatus) -> Option<EndCause> {
+    let (at, exit) = reported.exited_at.zip(reported.exit)?;
+    (!reported.trouble.is_empty() || reported.failures > 0)
+        .then(|| diagnosis::cause(&reported.trouble, Timestamp(at), Some(client_end(exit))))
+        .flatten()
 }

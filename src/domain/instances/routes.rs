@@ -13,6 +13,7 @@ use super::draft::{InstanceDraft, is_version_name};
 use super::list_page::{InstanceListState, ListPart, list_json, list_page};
 use super::miner_address::{MinerAddress, MinerProtocol};
 use super::model::{Instance, STOP_PATIENCE};
+use super::programs::ProgramName;
 use super::service::{InstanceActionResult, InstanceService};
 use super::streams::{follow, follow_events};
 use super::views::{
@@ -266,15 +267,22 @@ pub async fn stop(
     acted(&s, id, &want, &fields, outcome).await
 }
 
-/// `POST /instances/{id}/restart`.
+/// `POST /instances/{id}/restart`: both programs, or the translator alone.
 pub async fn restart(
     State(s): State<InstanceService>,
     actor: Actor,
     PathId(id): PathId<InstanceId>,
     want: RequestContext,
+    mut params: QueryParams,
     fields: EmptyForm,
 ) -> Reply {
-    let outcome = s.restart(id, &actor, patience(&want)).await?;
+    let program = params.get("program", "client or translator");
+    params.finish()?;
+    let patience = patience(&want);
+    let outcome = match program {
+        Some(ProgramName::Translator) => s.restart_translator(id, None, &actor, patience).await?,
+        Some(ProgramName::Client) | None => s.restart(id, &actor, patience).await?,
+    };
     acted(&s, id, &want, &fields, outcome).await
 }
 
@@ -365,7 +373,7 @@ async fn show_events(
         if let Some(id) = id {
             lists.instances.get(id).await?;
         }
-        let resume = sse::last_event_id(headers).and_then(|id| i64::try_from(id).ok());
+        let resume = sse::last_event_id::<u64>(headers).and_then(|id| i64::try_from(id).ok());
         return Ok(follow_events(
             lists,
             id,

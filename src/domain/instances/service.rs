@@ -5,6 +5,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use strum::IntoEnumIterator;
 use tokio::sync::{Mutex, broadcast};
 
 use super::commands::InstanceCommand;
@@ -15,6 +16,7 @@ use super::list_extras::{ListExtras, ListStats};
 use super::model::{Instance, InstanceRow, STOP_PATIENCE, desired, unknown};
 use super::preparation::StartPreparation;
 use super::program::{ClientProgram, ProgramSource};
+use super::programs::ProgramName;
 use super::queries::{self, RowWithConfig};
 use super::supervisor::{ShutdownMode, Supervisor, has_ended};
 use crate::base::actor::Actor;
@@ -129,14 +131,23 @@ impl InstanceService {
         self.supervisor.changes()
     }
 
-    /// The directory of the log files of an instance.
+    /// The directory of the client's log files of an instance.
     pub fn log_dir(&self, id: InstanceId) -> PathBuf {
-        self.root.join(id.to_string()).join(names::LOGS)
+        self.program_log_dir(id, ProgramName::Client)
     }
 
-    /// The log of an instance without the secret keys that the manager knows.
-    pub fn log(&self, id: InstanceId) -> InstanceLog {
-        InstanceLog::new(self.log_dir(id)).masked(self.secret_mask())
+    /// The directory of the log files of a program of an instance.
+    pub fn program_log_dir(&self, id: InstanceId, program: ProgramName) -> PathBuf {
+        let name = match program {
+            ProgramName::Client => names::LOGS,
+            ProgramName::Translator => names::TRANSLATOR_LOGS,
+        };
+        self.root.join(id.to_string()).join(name)
+    }
+
+    /// The log of a program of an instance without the secret keys that the manager knows.
+    pub fn log(&self, id: InstanceId, program: ProgramName) -> InstanceLog {
+        InstanceLog::new(self.program_log_dir(id, program)).masked(self.secret_mask())
     }
 
     /// The secret keys that must never be shown.
@@ -144,16 +155,24 @@ impl InstanceService {
         self.preparation.configs().secret_mask()
     }
 
-    /// Size of the log of an instance, bytes.
+    /// Size of the logs of all programs of an instance, bytes.
     ///
     /// # Errors
-    /// Its directory cannot be read.
+    /// A directory cannot be read.
     pub async fn log_bytes(&self, id: InstanceId) -> Result<u64> {
-        let dir = self.log_dir(id);
-        let files = tokio::task::spawn_blocking(move || segment::list(&dir))
-            .await
-            .map_err(Error::internal)??;
-        Ok(files.iter().map(|file| file.len).sum())
+        let dirs: Vec<PathBuf> = ProgramName::iter()
+            .map(|program| self.program_log_dir(id, program))
+            .collect();
+        let read = move || -> std::io::Result<u64> {
+            let mut bytes = 0;
+            for dir in dirs {
+                let files = segment::list(&dir)?;
+                bytes += files.iter().map(|file| file.len).sum::<u64>();
+            }
+            Ok(bytes)
+        };
+        let bytes = tokio::task::spawn_blocking(read).await;
+        Ok(bytes.map_err(Error::internal)??)
     }
 
     /// The client program in use, or why there is none.

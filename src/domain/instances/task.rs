@@ -30,6 +30,7 @@ use crate::keeper::backoff::Backoff;
 use crate::keeper::journal::{self, JournalEntry, ManagedProgram};
 use crate::keeper::machine::{ChangeReason, InstanceState, ProcessExit};
 use crate::keeper::protocol::{self, KeeperCommand, KeeperRequest, KeeperStatus, TranslatorStatus};
+use crate::keeper::translator_machine::TranslatorState;
 use crate::keeper::{client, leftovers};
 
 /// A keeper answers within milliseconds; one that takes this long is stuck.
@@ -169,6 +170,7 @@ impl InstanceTask {
                     | InstanceCommand::StartByItself
                     | InstanceCommand::Restart
                     | InstanceCommand::RestartOf(_)
+                    | InstanceCommand::RestartTranslator(_)
             )
         {
             return Err(Error::Unavailable {
@@ -201,6 +203,9 @@ impl InstanceTask {
                     return Err(self.shared.preparation.conflict(self.id, reason).await);
                 }
                 self.start(InstanceCommand::Restart, actor).await
+            }
+            InstanceCommand::RestartTranslator(started_at) => {
+                self.restart_translator(started_at, actor).await
             }
             InstanceCommand::StartByItself => {
                 let started = self.start(InstanceCommand::Start, actor).await;
@@ -284,6 +289,34 @@ impl InstanceTask {
                     .into(),
             retry_after: Some(Duration::from_secs(5)),
         })
+    }
+
+    /// `started_at`: only the translator that was started then, in milliseconds since 1970.
+    async fn restart_translator(
+        &mut self,
+        started_at: Option<i64>,
+        actor: &Actor,
+    ) -> Result<KeeperStatus> {
+        let told = self.tell.borrow().clone();
+        let reason = match told.and_then(|told| told.translator) {
+            None => "has no running translator.",
+            Some(known) if known.state == TranslatorState::Stopped => {
+                "has no running translator. Start the instance."
+            }
+            Some(known) if !known.can_restart => {
+                "was started by an earlier jd-manager, which cannot restart the translator alone. Restart the instance."
+            }
+            Some(known) if started_at.is_some() && known.started_at != started_at => {
+                "has another translator: the earlier one was stopped or restarted in the meantime."
+            }
+            Some(_) => {
+                let answer = self
+                    .request(KeeperCommand::RestartTranslator, actor)
+                    .await?;
+                return answer.ok_or_else(silent);
+            }
+        };
+        Err(self.shared.preparation.conflict(self.id, reason).await)
     }
 
     /// The client is stopped first and the desired state is saved afterward: a full disk or a
@@ -679,6 +712,11 @@ impl InstanceTask {
         let translator = status.translator.clone().map(|told| TranslatorStatus {
             lines: None,
             last_error: told.last_error.map(|text| secrets.covered(text)),
+            trouble: told
+                .trouble
+                .into_iter()
+                .map(|line| secrets.covered(line))
+                .collect(),
             ..told
         });
         let status = KeeperStatus {

@@ -1,19 +1,25 @@
 //! For other domains: the client version of an instance, and notes for its history.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::commands::InstanceCommand;
 use super::model::Instance;
+use super::preparation;
 use super::program::{self, ClientProgram, ProgramSource};
+use super::programs::InstanceProgram;
 use super::queries;
-use super::service::InstanceService;
+use super::service::{InstanceActionResult, InstanceService};
 use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
 use crate::domain::configs::ClientConfig;
 use crate::keeper::names;
+use crate::keeper::protocol::KeeperStatus;
+use crate::keeper::translator_machine::TranslatorState;
+use crate::programs::bitcoin_core::BitcoinNetwork;
 use crate::programs::translator;
 use crate::programs::translator::config::TranslatorConfig;
 
@@ -110,6 +116,13 @@ impl InstanceService {
             .config)
     }
 
+    /// The data directory and the network of the node whose socket the instance uses at its next
+    /// start; none: it uses a template provider.
+    pub async fn node_of(&self, instance: &Instance) -> Option<(PathBuf, BitcoinNetwork)> {
+        let config = self.saved_config(instance).await.ok()?;
+        preparation::node_of(&config)
+    }
+
     /// The monitoring address of the current client, from its file; none if not configured.
     pub async fn monitoring_address(&self, id: InstanceId) -> Option<SocketAddr> {
         self.running_file(id)
@@ -167,6 +180,37 @@ impl InstanceService {
             .await?;
         self.settle(id, patience).await;
         Ok(())
+    }
+
+    /// Restarts the translator of an instance and not its client. `started_at` (milliseconds since
+    /// 1970): only the one that was started then. Waits up to `patience` until the earlier one has
+    /// exited.
+    ///
+    /// # Errors
+    /// There is no translator, or another one than expected; the keeper is of an earlier version.
+    pub async fn restart_translator(
+        &self,
+        id: InstanceId,
+        started_at: Option<i64>,
+        actor: &Actor,
+        patience: Duration,
+    ) -> Result<InstanceActionResult> {
+        let command = InstanceCommand::RestartTranslator(started_at);
+        self.supervisor.ask(id, command, actor).await?;
+        let has_exited = |told: Option<&KeeperStatus>| {
+            let translator = told.and_then(|told| told.translator.as_ref());
+            translator.is_none_or(|known| known.state != TranslatorState::Stopping)
+        };
+        self.supervisor.wait(id, patience, has_exited).await;
+        let instance = self.get(id).await?;
+        let state = instance
+            .translator()
+            .map_or("stopped", InstanceProgram::translator_text);
+        Ok(InstanceActionResult {
+            pid: instance.pid,
+            status: instance.status,
+            message: format!("Translator of {}: {state}.", instance.name),
+        })
     }
 
     /// Publishes that an instance has changed.

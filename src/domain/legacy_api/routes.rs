@@ -62,6 +62,7 @@ pub async fn restart(
     State(first): State<FirstGeneration>,
     actor: Actor,
     want: RequestContext,
+    params: QueryParams,
     fields: EmptyForm,
 ) -> Reply {
     let id = first.to_start(true).await?;
@@ -70,6 +71,7 @@ pub async fn restart(
         actor,
         PathId(id),
         want,
+        params,
         fields,
     )
     .await

@@ -1,5 +1,6 @@
 //! The routes of logs: operation, role, audit text and handler of each.
 
+use super::offset::LogSelection;
 use super::routes::{self, LogPagesState};
 use super::views::{InstancePage, LogPage};
 use crate::web::openapi::{
@@ -7,12 +8,16 @@ use crate::web::openapi::{
 };
 use axum::extract::FromRef;
 use serde_json::json;
+use strum::VariantNames;
 
 /// The parameters for a part of a log.
-pub fn part() -> [RequestField; 5] {
-    let seq = |name, about| member(name, about, json!({ "type": "integer", "minimum": 0 }));
-    let [level, q] = filter();
+pub fn part() -> [RequestField; 6] {
+    let place =
+        json!({ "type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+(-[0-9]+)?$" });
+    let seq = |name, about| member(name, about, place.clone());
+    let [program, level, q] = filter();
     [
+        program,
         whole(
             "count",
             "Maximum number of records; fewer if their messages exceed 256 KiB in total.",
@@ -22,19 +27,25 @@ pub fn part() -> [RequestField; 5] {
         .or(100),
         seq(
             "before",
-            "Only records before this `seq`. Not for streams, and not together with `after`.",
+            "Only records before this `seq`; with `program=all`, before the place `first` of another response. Not for streams, and not together with `after`.",
         ),
         seq(
             "after",
-            "Only records after this `seq`. For streams, `Last-Event-ID` has the same effect.",
+            "Only records after this `seq`; with `program=all`, after the place `last` of another response. For streams, `Last-Event-ID` has the same effect.",
         ),
         level,
         q,
     ]
 }
 
-fn filter() -> [RequestField; 2] {
+fn filter() -> [RequestField; 3] {
     [
+        one_of(
+            "program",
+            "The program that wrote the log; `all`: both, merged by time.",
+            LogSelection::VARIANTS,
+        )
+        .or("client"),
         one_of(
             "level",
             "Only records of this level or higher.",

@@ -10,16 +10,17 @@ use futures_util::{Stream, StreamExt, stream};
 use serde_json::json;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::offset::{LogOffset, LogSelection};
 use super::service::{LogPosition, LogService};
 use super::views::{
     ConfigSummaryView, InstancePage, LogLinesFragment, LogPage, LogPart, PendingRevision,
-    skipped_text,
+    ProgramRecord, skipped_text,
 };
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
 use crate::domain::configs::views::notes::Warnings;
 use crate::domain::configs::{ClientVersion, ConfigService};
-use crate::domain::instances::{Instance, streams};
+use crate::domain::instances::{Instance, ProgramName, streams};
 use crate::infra::log_store::{LogEvent, LogFilter, LogRecord};
 use crate::web::negotiation::Representation;
 use crate::web::{LogForms, PageForms, PathId, QueryParams, Reply, RequestContext, sse};
@@ -73,17 +74,23 @@ pub async fn show(
     want: RequestContext<PageForms>,
 ) -> Reply {
     let _turn = pages.logs.turn().await?;
-    let (instance, page, dropped) = pages
+    let (instance, page) = pages
         .logs
         .page(
             id,
+            LogSelection::Client,
             LogPosition::End,
             LogFilter::default(),
             usize::try_from(COUNT).unwrap_or(100),
         )
         .await?;
     let told = ConfigSummaryView::of(&pages, &instance).await;
-    let log = LogPart::new(page, dropped, LogFilter::default(), LogPosition::End);
+    let log = LogPart::new(
+        page,
+        LogSelection::Client,
+        LogFilter::default(),
+        LogPosition::End,
+    );
     want.respond_blocking(InstancePage {
         instance,
         told,
@@ -117,19 +124,25 @@ pub async fn log(
             want.asked.fragment,
         )
         .await?),
-        Representation::Text => Ok(download(&pages, id, asked.filter).await?),
+        Representation::Text => Ok(download(&pages, id, asked).await?),
         _ => {
             let _turn = pages.logs.turn().await?;
-            let (instance, page, dropped) = pages
+            let (instance, page) = pages
                 .logs
-                .page(id, asked.place, asked.filter.clone(), asked.count)
+                .page(
+                    id,
+                    asked.selection,
+                    asked.place,
+                    asked.filter.clone(),
+                    asked.count,
+                )
                 .await?;
             let told = if want.form == Representation::Html {
                 ConfigSummaryView::of(&pages, &instance).await
             } else {
                 ConfigSummaryView::default()
             };
-            let log = LogPart::new(page, dropped, asked.filter, asked.place);
+            let log = LogPart::new(page, asked.selection, asked.filter, asked.place);
             want.respond_blocking(LogPage {
                 instance,
                 told,
@@ -147,11 +160,12 @@ pub async fn file(
     PathId(id): PathId<InstanceId>,
     params: QueryParams,
 ) -> Reply {
-    Ok(download(&pages, id, LogQuery::read(params)?.filter).await?)
+    Ok(download(&pages, id, LogQuery::read(params)?).await?)
 }
 
 /// The requested part of the log.
 struct LogQuery {
+    selection: LogSelection,
     place: LogPosition,
     filter: LogFilter,
     count: usize,
@@ -162,11 +176,24 @@ impl LogQuery {
     fn read(mut params: QueryParams) -> Result<Self> {
         let has_count = params.text("count").is_some();
         let count = params.number("count");
-        let before = params.get::<u64>("before", "a sequence number of this log");
-        let after = params.get::<u64>("after", "a sequence number of this log");
+        let selection = selection(&params)?;
+        let expected = match selection {
+            LogSelection::All => {
+                "a place in both logs, CLIENT-TRANSLATOR, from first or last of an earlier response"
+            }
+            LogSelection::Client | LogSelection::Translator => "a sequence number of this log",
+        };
+        let before = params.get::<LogOffset>("before", expected);
+        let after = params.get::<LogOffset>("after", expected);
         let min_level = params.get("level", "trace, debug, info, warn or error");
         let text = params.text("q").map(str::to_owned);
         params.finish()?;
+        for (name, offset) in [("before", before), ("after", after)] {
+            if offset.is_some_and(|offset| !selection.has(offset)) {
+                let detail = format!("{name} must be {expected}.");
+                return Err(Error::invalid(format!("/{name}"), detail));
+            }
+        }
         let place = match (before, after) {
             (Some(_), Some(_)) => {
                 return Err(Error::invalid(
@@ -179,12 +206,27 @@ impl LogQuery {
             (None, None) => LogPosition::End,
         };
         Ok(Self {
+            selection,
             place,
             filter: LogFilter { min_level, text },
             count: usize::try_from(count).unwrap_or(100),
             has_count,
         })
     }
+}
+
+/// The requested program.
+fn selection(params: &QueryParams) -> Result<LogSelection> {
+    let Some(text) = params.text("program") else {
+        return Ok(LogSelection::default());
+    };
+    text.parse().map_err(|_| {
+        let shown: String = text.chars().take(50).collect();
+        Error::invalid(
+            "/program",
+            format!("\"{shown}\" is not a program. program must be client, translator or all."),
+        )
+    })
 }
 
 /// The live stream of new records and changes of the instance. A page gets HTML to append and swap, a
@@ -194,45 +236,66 @@ async fn follow(
     pages: &LogPagesState,
     id: InstanceId,
     asked: LogQuery,
-    resume: Option<u64>,
+    resume: Option<LogOffset>,
     as_html: bool,
 ) -> Result<Response> {
+    let selection = asked.selection;
+    let resume = resume.filter(|offset| selection.has(*offset));
     let logs = pages.logs.clone();
     let mut begin = resume;
     let mut first = Vec::new();
+    // That after each of the first records.
+    let mut place = LogOffset::One(0);
     match asked.place {
         _ if resume.is_some() => {}
         LogPosition::After(seq) | LogPosition::Before(seq) => begin = Some(seq),
         LogPosition::End if asked.has_count => {
             let _turn = logs.turn().await?;
-            let (_, page, _) = logs
-                .page(id, LogPosition::End, asked.filter.clone(), asked.count)
+            let (_, page) = logs
+                .page(
+                    id,
+                    selection,
+                    LogPosition::End,
+                    asked.filter.clone(),
+                    asked.count,
+                )
                 .await?;
             begin = Some(page.last);
+            place = page.first.map_or(page.last, LogOffset::preceding);
             first = page.records;
         }
         LogPosition::End => {}
     }
     // Subscribe before reading: a change in between is sent twice instead of being lost.
     let changes = streams::changes_of(logs.instances(), id);
-    let (instance, mut follower) = logs.follow(id, begin).await?;
+    let (instance, mut followers) = logs.follow(id, selection, begin).await?;
     let filter = asked.filter;
 
     // The follower runs in a task, so that both sources can be awaited without losing a position.
     // The channel is short: a viewer that does not read blocks only its own task and uses little
     // memory.
     let (send, receive) = tokio::sync::mpsc::channel::<SseEvent>(1);
-    let records = first.iter().collect::<Vec<_>>();
-    let opening: Vec<SseEvent> = streams::status_event(instance, as_html)
+    let view = StreamView {
+        id,
+        filter,
+        as_html,
+        is_mixed: selection == LogSelection::All,
+    };
+    let mut opening: Vec<SseEvent> = streams::status_event(instance, as_html)
         .into_iter()
-        .chain(record_events(id, &records, as_html))
         .collect();
+    for (program, record) in &first {
+        place = place.with(*program, record.seq);
+        opening.extend(view.records(*program, &[record], |_| place));
+    }
     tokio::spawn(async move {
         let mut changes = std::pin::pin!(changes);
         loop {
             let events = tokio::select! {
-                heard = follower.next() => match heard {
-                    Some(event) => log_events(id, &event, &filter, as_html),
+                heard = followers.next() => match heard {
+                    Some((program, event)) => {
+                        view.events(program, &event, |seq| followers.place(program, seq))
+                    }
                     None => return,
                 },
                 changed = changes.next() => match changed {
@@ -253,65 +316,90 @@ async fn follow(
     Ok(sse::respond(events, logs.stop(), as_html))
 }
 
-fn log_events(
+/// How a stream shows records.
+struct StreamView {
     id: InstanceId,
-    event: &LogEvent,
-    filter: &LogFilter,
+    filter: LogFilter,
     as_html: bool,
-) -> Vec<SseEvent> {
-    match event {
-        LogEvent::Records(records) => {
-            let passing: Vec<&LogRecord> = records
-                .iter()
-                .map(AsRef::as_ref)
-                .filter(|record| filter.matches(record))
-                .collect();
-            record_events(id, &passing, as_html)
-        }
-        LogEvent::Skipped {
-            lines,
-            exact,
-            until,
-        } => {
-            let event = SseEvent::default().id(until.to_string());
-            if as_html {
-                vec![event.data(appended(&format!(
-                    "<div class=\"line skipped\">{}</div>",
-                    skipped_text(*lines, *exact)
-                )))]
-            } else {
-                event
-                    .event("skipped")
-                    .json_data(json!({ "lines": lines, "exact": exact, "until": until }))
-                    .into_iter()
-                    .collect()
+    is_mixed: bool,
+}
+
+impl StreamView {
+    /// The events for one event of a program's log. `place`: the place after a record.
+    fn events(
+        &self,
+        program: ProgramName,
+        event: &LogEvent,
+        place: impl Fn(u64) -> LogOffset,
+    ) -> Vec<SseEvent> {
+        match event {
+            LogEvent::Records(records) => {
+                let passing: Vec<&LogRecord> = records
+                    .iter()
+                    .map(AsRef::as_ref)
+                    .filter(|record| self.filter.matches(record))
+                    .collect();
+                self.records(program, &passing, place)
+            }
+            LogEvent::Skipped {
+                lines,
+                exact,
+                until,
+            } => {
+                let event = SseEvent::default().id(place(*until).to_string());
+                if self.as_html {
+                    vec![event.data(appended(&format!(
+                        "<div class=\"line skipped\">{}</div>",
+                        skipped_text(*lines, *exact)
+                    )))]
+                } else {
+                    let skipped = json!({ "program": program, "lines": lines, "exact": exact, "until": until });
+                    event
+                        .event("skipped")
+                        .json_data(skipped)
+                        .into_iter()
+                        .collect()
+                }
             }
         }
     }
-}
 
-fn record_events(id: InstanceId, records: &[&LogRecord], as_html: bool) -> Vec<SseEvent> {
-    let Some(last) = records.last() else {
-        return Vec::new();
-    };
-    if !as_html {
-        return records
-            .iter()
-            .filter_map(|record| {
+    fn records(
+        &self,
+        program: ProgramName,
+        records: &[&LogRecord],
+        place: impl Fn(u64) -> LogOffset,
+    ) -> Vec<SseEvent> {
+        let Some(last) = records.last() else {
+            return Vec::new();
+        };
+        if !self.as_html {
+            let event = |record: &&LogRecord| {
+                let data = ProgramRecord {
+                    program,
+                    record: (*record).clone(),
+                };
                 SseEvent::default()
-                    .id(record.seq.to_string())
-                    .json_data(record)
+                    .id(place(record.seq).to_string())
+                    .json_data(data)
                     .ok()
-            })
-            .collect();
-    }
-    match crate::web::html(&LogLinesFragment { id, records }) {
-        Ok(html) => vec![
-            SseEvent::default()
-                .id(last.seq.to_string())
-                .data(appended(&html)),
-        ],
-        Err(_) => Vec::new(),
+            };
+            return records.iter().filter_map(event).collect();
+        }
+        let fragment = LogLinesFragment {
+            id: self.id,
+            program,
+            is_mixed: self.is_mixed,
+            records,
+        };
+        match crate::web::html(&fragment) {
+            Ok(html) => vec![
+                SseEvent::default()
+                    .id(place(last.seq).to_string())
+                    .data(appended(&html)),
+            ],
+            Err(_) => Vec::new(),
+        }
     }
 }
 
@@ -320,14 +408,19 @@ fn appended(html: &str) -> String {
     format!("<hx-partial hx-target=\"#log\" hx-swap=\"beforeend\">{html}</hx-partial>")
 }
 
-async fn download(pages: &LogPagesState, id: InstanceId, filter: LogFilter) -> Result<Response> {
-    let (instance, text) = pages.logs.text(id, filter).await?;
+async fn download(pages: &LogPagesState, id: InstanceId, asked: LogQuery) -> Result<Response> {
+    let (instance, text) = pages.logs.text(id, asked.selection, asked.filter).await?;
+    let program = match asked.selection {
+        LogSelection::Client => "",
+        LogSelection::Translator => "-translator",
+        LogSelection::All => "-all",
+    };
     let name: String = instance
         .name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .collect();
-    let disposition = HeaderValue::try_from(format!("inline; filename=\"{name}.log\""))
+    let disposition = HeaderValue::try_from(format!("inline; filename=\"{name}{program}.log\""))
         .map_err(Error::internal)?;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     Ok((

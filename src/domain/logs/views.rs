@@ -4,16 +4,17 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::service::LogPosition;
+use super::offset::{LogOffset, LogSelection};
+use super::service::{LogExcerpt, LogPosition};
 use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
 use crate::domain::configs::views::notes::Warnings;
 use crate::domain::configs::views::revisions::RevisionChange;
 use crate::domain::configs::{ClientVersion, FieldDifference, RevisionComparison};
-use crate::domain::instances::{Instance, MinerAddress, MinerProtocol, size_text};
+use crate::domain::instances::{Instance, MinerAddress, MinerProtocol, ProgramName, size_text};
 use crate::infra::log_store::ansi::{self, StyleSpan};
 use crate::infra::log_store::record::SHOWN_MAX;
-use crate::infra::log_store::{LogFilter, LogLevel, LogRecord, RecordPage};
+use crate::infra::log_store::{LogFilter, LogLevel, LogRecord};
 use crate::view;
 
 impl LogRecord {
@@ -30,9 +31,12 @@ impl LogRecord {
     /// The module without the name of the program, which is the same on nearly all lines.
     pub fn module(&self) -> &str {
         let target = self.target.as_deref().unwrap_or_default();
-        match target.strip_prefix("jd_client_sv2::") {
-            Some(module) => module,
-            None if target == "jd_client_sv2" => "",
+        let own = ["jd_client_sv2", "translator_sv2"]
+            .into_iter()
+            .find_map(|program| target.strip_prefix(program));
+        match own {
+            Some("") => "",
+            Some(rest) => rest.strip_prefix("::").unwrap_or(target),
             None => target,
         }
     }
@@ -53,16 +57,26 @@ impl LogRecord {
     }
 }
 
+/// A record and the program that wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct ProgramRecord {
+    /// The program.
+    pub program: ProgramName,
+    /// The record.
+    #[serde(flatten)]
+    pub record: LogRecord,
+}
+
 /// Part of a log, as JSON and on the page.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct LogPart {
     /// Oldest first.
-    pub logs: Vec<LogRecord>,
+    pub logs: Vec<ProgramRecord>,
     /// The value of `before` for the previous page.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub first: Option<u64>,
+    pub first: Option<LogOffset>,
     /// The value of `after` or `Last-Event-ID` for the next records.
-    pub last: u64,
+    pub last: LogOffset,
     /// There are more records in the requested direction: older ones, or with `after` newer ones.
     pub more: bool,
     /// There are older records.
@@ -77,24 +91,32 @@ pub struct LogPart {
     is_full: bool,
     #[serde(skip)]
     filter: LogFilter,
+    #[serde(skip)]
+    selection: LogSelection,
+    /// The instance has a log of a translator.
+    #[serde(skip)]
+    has_translator: bool,
     /// This is the newest part, which continues live.
     #[serde(skip)]
     is_newest: bool,
 }
 
 impl LogPart {
-    /// The page of a log at `place` with `filter`; `dropped_bytes` of older log were deleted.
+    /// A part of the log of `selection` at `place` with `filter`.
     pub fn new(
-        page: RecordPage,
-        dropped_bytes: u64,
+        page: LogExcerpt,
+        selection: LogSelection,
         filter: LogFilter,
         place: LogPosition,
     ) -> Self {
         let is_forward = matches!(place, LogPosition::After(_));
         let is_newest = place == LogPosition::End;
         let has_older = page.more_before || (!is_forward && !page.scanned_all);
+        let records = page.records.into_iter();
         Self {
-            logs: page.records,
+            logs: records
+                .map(|(program, record)| ProgramRecord { program, record })
+                .collect(),
             first: page.first,
             last: page.last,
             more: if is_forward {
@@ -104,11 +126,35 @@ impl LogPart {
             },
             has_older,
             lost: page.lost,
-            dropped_bytes,
+            dropped_bytes: page.dropped_bytes,
             is_full: page.is_full,
             filter,
+            selection,
+            has_translator: page.has_translator,
             is_newest,
         }
+    }
+
+    /// The programs whose logs can be selected, and their labels; empty if there is only one.
+    fn programs(&self) -> &'static [(&'static str, &'static str)] {
+        if self.has_translator || self.selection != LogSelection::Client {
+            &[
+                ("client", "client"),
+                ("translator", "translator"),
+                ("all", "both"),
+            ]
+        } else {
+            &[]
+        }
+    }
+
+    fn program(&self) -> &'static str {
+        self.selection.as_str()
+    }
+
+    /// Lines show which program wrote them.
+    fn is_mixed(&self) -> bool {
+        self.selection == LogSelection::All
     }
 
     fn level(&self) -> &'static str {
@@ -128,9 +174,12 @@ impl LogPart {
         !self.filter.is_everything()
     }
 
-    /// The filter as additional query parameters.
+    /// Program and filter as additional query parameters.
     fn query(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
+        if self.selection != LogSelection::Client {
+            query.append_pair("program", self.selection.as_str());
+        }
         if let Some(level) = self.filter.min_level {
             query.append_pair("level", level.as_str());
         }
@@ -235,6 +284,10 @@ impl PendingRevision {
 pub struct LogLinesFragment<'a> {
     /// The id of the instance.
     pub id: InstanceId,
+    /// The program that wrote them.
+    pub program: ProgramName,
+    /// Whether to name it.
+    pub is_mixed: bool,
     /// The records.
     pub records: &'a [&'a LogRecord],
 }

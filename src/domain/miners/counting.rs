@@ -7,6 +7,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use super::model::MinerState;
 use super::observation::{MinerKey, MinerObservations};
 use super::queries::MinerRecord;
 use crate::base::ids::InstanceId;
@@ -77,6 +78,15 @@ impl InstanceMiners {
     /// How many miners are connected and not kept.
     pub fn unlisted(&self) -> u64 {
         self.unlisted.values().sum()
+    }
+
+    /// How many miners of a protocol are in a state at `now`, seconds since 1970.
+    pub fn count_in(&self, protocol: MinerProtocol, state: MinerState, now: i64) -> u64 {
+        let miners = self.miners.iter();
+        let is_one = |(key, miner): &(&MinerKey, &MinerMemory)| {
+            key.protocol == protocol && miner.state(now) == state
+        };
+        miners.filter(is_one).count() as u64
     }
 
     /// Counts what was learned at `now`, seconds since 1970. `interval`: the distance of rounds,

@@ -11,6 +11,7 @@
 //!
 //! * [`model`]: a miner as it is shown. `observation`: who is there, from what the programs say.
 //! * `counting`: increments, averages and states; pure. `counting/memory`: one miner.
+//! * `translator_report`: what a round shows about a translator, for health.
 //! * `tracker`: the task. `queries`: the table. `service`: the use cases.
 
 mod counting;
@@ -21,7 +22,10 @@ pub mod route_table;
 pub mod routes;
 mod service;
 mod tracker;
+mod translator_report;
 pub mod views;
 
+pub use model::is_many_rejected;
 pub use service::MinerService;
 pub use tracker::{MinerTracker, UnlistedMiners};
+pub use translator_report::{TranslatorReport, TranslatorReports};

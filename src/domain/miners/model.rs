@@ -9,6 +9,10 @@ use crate::domain::instances::MinerProtocol;
 
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
+/// `many-rejected` requires at least this number of shares in the last hour,
+const ENOUGH: u64 = 100;
+/// and more than this percentage of them rejected.
+const MANY_PERCENT: u64 = 1;
 
 /// What a miner does.
 #[derive(
@@ -120,4 +124,10 @@ pub struct Miner {
 /// The day of a moment, in days since 1970 UTC.
 pub fn day_of(at: Timestamp) -> i64 {
     at.0.div_euclid(DAY)
+}
+
+/// Whether many of these shares of an hour were rejected: more than 1 % of at least 100.
+pub fn is_many_rejected(accepted: u64, rejected: u64) -> bool {
+    let all = accepted.saturating_add(rejected);
+    all >= ENOUGH && rejected.saturating_mul(100) > all.saturating_mul(MANY_PERCENT)
 }

@@ -10,8 +10,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::counting::{InstanceMiners, MinerChanges, ProtocolReport};
+use super::model::MinerState;
 use super::observation;
 use super::queries;
+use super::translator_report::{TranslatorMemory, TranslatorReports};
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
 use crate::domain::instances::{InstanceService, MinerProtocol};
@@ -53,6 +55,8 @@ struct TrackerMemory {
     translator: Option<(i64, Option<TranslatorConfig>)>,
     /// Its translator did not answer last.
     is_unanswered: bool,
+    /// What its health check needs.
+    health: TranslatorMemory,
 }
 
 /// What is known of an instance in a round.
@@ -72,6 +76,7 @@ pub struct MinerTracker {
     interval: i64,
     tracked: HashMap<InstanceId, TrackerMemory>,
     unlisted: UnlistedMiners,
+    reports: TranslatorReports,
 }
 
 impl MinerTracker {
@@ -90,7 +95,13 @@ impl MinerTracker {
             interval: i64::try_from(interval.as_secs()).unwrap_or(10).max(1),
             tracked: HashMap::new(),
             unlisted,
+            reports: TranslatorReports::default(),
         }
+    }
+
+    /// The same, with reports about translators to `reports`.
+    pub fn reporting_to(self, reports: TranslatorReports) -> Self {
+        Self { reports, ..self }
     }
 
     /// Takes rounds until `stop`.
@@ -154,6 +165,11 @@ impl MinerTracker {
             .map(|(id, memory)| (*id, memory.miners.unlisted()));
         self.unlisted
             .replace(unlisted.filter(|(_, count)| *count > 0).collect());
+        let reports = self
+            .tracked
+            .iter()
+            .filter_map(|(id, memory)| Some((*id, memory.health.report()?.clone())));
+        self.reports.replace(reports.collect());
         self.save(all).await
     }
 
@@ -256,6 +272,8 @@ impl TrackerMemory {
             tracing::warn!(instance = %instance.id, %fault, "its translator's monitoring cannot be read");
         }
         self.is_unanswered = fault.is_some();
+        let asked = translator.as_ref().filter(|_| reading.is_some());
+        let asked = asked.map(|(run, _)| *run);
         let reading = reading.and_then(std::result::Result::ok);
         let of_translator = ProtocolReport {
             protocol: MinerProtocol::V1,
@@ -278,6 +296,11 @@ impl TrackerMemory {
         };
         self.miners.count(&of_translator, now, interval);
         self.miners.count(&of_client, now, interval);
+        let many = self
+            .miners
+            .count_in(MinerProtocol::V1, MinerState::ManyRejected, now);
+        self.health
+            .note(asked, of_translator.miners.as_ref(), many, now);
         self.translator = translator;
     }
 }

@@ -15,11 +15,12 @@ use crate::keeper::machine::{InstanceState, ProcessExit};
 
 /// Interval of checks.
 const LOOK: Duration = Duration::from_millis(100);
-/// The checks that concern the client; the others concern its machine or its past.
-const JUDGED: [HealthCheck; 5] = [
+/// The checks that concern the client and its translator; the others concern its machine or its past.
+const JUDGED: [HealthCheck; 6] = [
     HealthCheck::Process,
     HealthCheck::Template,
     HealthCheck::Upstream,
+    HealthCheck::Translator,
     HealthCheck::Monitoring,
     HealthCheck::Clock,
 ];

@@ -11,7 +11,7 @@ use super::switch::{
 };
 use crate::base::failpoint;
 use crate::base::ids::InstanceId;
-use crate::domain::logs::LogPosition;
+use crate::domain::logs::{LogPosition, LogSelection};
 use crate::infra::log_store::LogFilter;
 
 /// Log lines to keep of an instance that was not healthy.
@@ -163,10 +163,16 @@ impl UpdateService {
     async fn excerpt(&self, id: InstanceId) -> Vec<String> {
         let page = self
             .logs()
-            .page(id, LogPosition::End, LogFilter::default(), EXCERPT)
+            .page(
+                id,
+                LogSelection::Client,
+                LogPosition::End,
+                LogFilter::default(),
+                EXCERPT,
+            )
             .await;
-        let lines = page.map(|(_, page, _)| page.records).unwrap_or_default();
-        let line = |record: crate::infra::log_store::LogRecord| {
+        let lines = page.map(|(_, page)| page.records).unwrap_or_default();
+        let line = |(_, record): (_, crate::infra::log_store::LogRecord)| {
             let message = crate::infra::log_store::ansi::plain(&record.message);
             let first: String = message
                 .lines()

@@ -34,4 +34,4 @@ pub use filter::LogFilter;
 pub use hub::{LogEvent, LogFollower, LogHub};
 pub use mask::SecretMask;
 pub use record::LogRecord;
-pub use tail::{InstanceLog, RecordPage};
+pub use tail::{InstanceLog, RecordPage, RecordTexts};

@@ -84,6 +84,11 @@ impl<'a> RawRecord<'a> {
         !self.pending.header.timestamp.is_empty()
     }
 
+    /// See [`LogRecord::timestamp`]; empty if there is none.
+    pub fn timestamp(self) -> &'a [u8] {
+        &self.pending.text[self.pending.header.timestamp.clone()]
+    }
+
     /// See [`LogRecord::level`].
     pub fn level(self) -> LogLevel {
         self.pending.header.level

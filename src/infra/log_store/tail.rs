@@ -10,6 +10,7 @@ use super::filter::{LogFilter, LogMatcher};
 use super::mask::{SecretMask, StreamMask};
 use super::record::{LogParser, LogRecord, RawRecord, SHOWN_MAX, TEXT_MAX};
 use super::stream::{CHUNK, LogCursor, LogExtents, LogReading, StreamPiece};
+use crate::base::clock::Timestamp;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::ops::Range;
@@ -213,6 +214,18 @@ impl InstanceLog {
                 filter,
             )
         })))
+    }
+
+    /// The matching records of the whole available log, oldest first, as in
+    /// [`InstanceLog::chunks`].
+    pub fn texts(&self, filter: LogFilter) -> io::Result<RecordTexts> {
+        let view = self.look()?;
+        Ok(RecordTexts {
+            scan: view.records(view.start, view.end, LogParser::new(view.start)),
+            filter,
+            found: VecDeque::new(),
+            has_more: true,
+        })
     }
 
     /// Writes the output of [`InstanceLog::chunks`]; returns the number of bytes.
@@ -575,6 +588,41 @@ impl RecordScan {
             }
         }
         Ok(!self.finished)
+    }
+}
+
+/// See [`InstanceLog::texts`]: the time and the text of each record, at most [`TEXT_MAX`]. Ends
+/// after an error. Each step is blocking.
+#[derive(Debug)]
+pub struct RecordTexts {
+    scan: RecordScan,
+    filter: LogFilter,
+    found: VecDeque<(Option<Timestamp>, Vec<u8>)>,
+    has_more: bool,
+}
+
+impl Iterator for RecordTexts {
+    type Item = io::Result<(Option<Timestamp>, Vec<u8>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let matcher = LogMatcher::of(&self.filter);
+        while self.found.is_empty() && self.has_more {
+            let found = &mut self.found;
+            let step = self.scan.step(&mut |raw| {
+                if matcher.wants(raw) {
+                    let at = std::str::from_utf8(raw.timestamp()).ok();
+                    found.push_back((at.and_then(|at| at.parse().ok()), raw.text().to_vec()));
+                }
+            });
+            match step {
+                Ok(more) => self.has_more = more,
+                Err(e) => {
+                    self.has_more = false;
+                    return Some(Err(e));
+                }
+            }
+        }
+        self.found.pop_front().map(Ok)
     }
 }
 

@@ -5,6 +5,7 @@ use crate::keeper::connection::ControlConnection;
 use crate::keeper::machine::MachineInput;
 use crate::keeper::protocol::{self, KeeperCommand, KeeperRequest, KeeperStatus};
 use crate::keeper::translator::TranslatorSupervisor;
+use crate::keeper::translator_machine::TranslatorInput;
 
 impl KeeperProcess {
     /// Takes new connections.
@@ -41,6 +42,9 @@ impl KeeperProcess {
                     self.done |= self.machine.state().is_at_rest();
                 }
                 KeeperCommand::Restart => self.feed(MachineInput::Restart),
+                KeeperCommand::RestartTranslator => {
+                    self.feed_translator(TranslatorInput::RestartRequest);
+                }
                 KeeperCommand::Reload => self.read_spec(),
                 KeeperCommand::Watch => self.connections[at].watches = true,
             }

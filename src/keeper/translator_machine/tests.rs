@@ -245,6 +245,35 @@ fn another_program_replaces_it_without_a_wait() {
     assert_eq!((m.failures(), m.alarm()), (0, None));
 }
 
+#[test]
+fn a_requested_restart_stops_it_and_starts_it_again_at_once() {
+    let mut m = serving(0);
+    let actions = m.take(TranslatorInput::RestartRequest, 10, 0);
+    assert_eq!(
+        changes(&actions),
+        [(TranslatorState::Stopping, ChangeReason::Asked)]
+    );
+    let actions = m.take(exited(false), 20, 0);
+    assert_eq!(
+        changes(&actions),
+        [(TranslatorState::Waiting, ChangeReason::EndedAsAsked)]
+    );
+    assert_eq!(actions.last(), Some(&TranslatorAction::Probe));
+    // During a wait for a retry, the wait ends.
+    m.take(TranslatorInput::ClientListens, 40, 0);
+    m.take(exited(false), 50, 0);
+    assert_eq!(m.state(), TranslatorState::BackingOff);
+    let actions = m.take(TranslatorInput::RestartRequest, 60, 0);
+    assert_eq!(actions.last(), Some(&TranslatorAction::Probe));
+    assert_eq!(
+        changes(&m.take(TranslatorInput::ClientListens, 70, 0)),
+        [(TranslatorState::Starting, ChangeReason::Asked)]
+    );
+    // One without a client is not started.
+    let mut m = TranslatorMachine::new(TranslatorRules::default());
+    assert_eq!(m.take(TranslatorInput::RestartRequest, 0, 0), []);
+}
+
 /// What happens in the world besides what the machine does.
 #[derive(Clone, Debug)]
 enum TranslatorEvent {

@@ -194,7 +194,7 @@ async fn a_stopped_instance_is_neither_well_nor_down_and_an_unknown_one_is_not_t
     let report = manager.json(&format!("/api/health/{id}")).await;
     assert_eq!(
         report["cures"],
-        json!({ "frozen": false, "hung": false, "memory": true, "preferred": false, "silent": false, "solo": false })
+        json!({ "frozen": false, "hung": false, "memory": true, "preferred": false, "silent": false, "solo": false, "translator": false })
     );
     let page = manager
         .ask(&format!("/health/{id}"), "text/html")
@@ -210,7 +210,7 @@ async fn a_stopped_instance_is_neither_well_nor_down_and_an_unknown_one_is_not_t
     let report = manager.json(&format!("/api/health/{id}")).await;
     assert_eq!(
         report["cures"],
-        json!({ "frozen": true, "hung": false, "memory": true, "preferred": false, "silent": false, "solo": false })
+        json!({ "frozen": true, "hung": false, "memory": true, "preferred": false, "silent": false, "solo": false, "translator": false })
     );
     // With the instance goes all that was kept of its health.
     manager.delete(&format!("/api/instances/{id}")).await;

@@ -50,6 +50,12 @@ impl World {
         .unwrap();
         fs::write(instance.join("logs/00000000000000000000.log"), "0123456789").unwrap();
         fs::write(instance.join("logs/00000000000000000010.log"), "01234").unwrap();
+        fs::create_dir_all(instance.join("logs-translator")).unwrap();
+        fs::write(
+            instance.join("logs-translator/00000000000000000000.log"),
+            "012",
+        )
+        .unwrap();
         fs::create_dir_all(data.join("instances/stray")).unwrap();
         Self { dir, data }
     }
@@ -181,7 +187,8 @@ async fn what_is_in_a_backup_comes_back_and_what_ran_stays_stopped() {
             db::FILE,
             KEY_FILE,
             &format!("{instance}/events.jsonl"),
-            &empty
+            &empty,
+            &format!("{instance}/logs-translator/00000000000000000003.log"),
         ]
     );
     assert_eq!(
@@ -226,7 +233,7 @@ async fn what_is_in_a_backup_comes_back_and_what_ran_stays_stopped() {
             .filter(|(name, _)| name.ends_with(".log"))
             .map(|(_, content)| content.len())
             .collect::<Vec<_>>(),
-        [10, 5]
+        [10, 5, 3]
     );
     assert!(
         !manifest.holds_key && manifest.with_logs && all.iter().all(|(name, _)| name != KEY_FILE)

@@ -3,6 +3,7 @@
 use super::super::snapshot::Snapshot;
 use super::{BLIND, CheckOutcome, LONG_WAIT, SILENT, bad, unknown, warning, well};
 use crate::base::clock::human_duration;
+use crate::programs::bitcoin_core::{NodeCheckResult, NodeStatus};
 use crate::programs::jd_client::diagnosis::ProviderState;
 use std::time::Duration;
 
@@ -24,6 +25,12 @@ const VERY_LONG_WAIT: Duration = Duration::from_secs(600);
 
 pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
     let standing = look.standing;
+    if let Some(node) = look.node {
+        let is_unusable = node.status != NodeStatus::Connected;
+        if is_unusable || !look.instance.status.has_client() {
+            return of_node(node);
+        }
+    }
     match &standing.provider {
         ProviderState::Lost { .. } => {
             return bad(
@@ -88,6 +95,20 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
         Some(_) => well("Receiving templates from the template provider."),
         None if look.age() > SILENT => warning(BLIND),
         None => unknown("No template received yet."),
+    }
+}
+
+/// The result of the node check. With instructions for several systems, the first is for this one.
+fn of_node(node: &NodeCheckResult) -> CheckOutcome {
+    let paragraphs = node.paragraphs();
+    match (node.status, paragraphs.first()) {
+        (NodeStatus::Connected, _) => well(node.detail.clone()),
+        (_, None) => bad(node.detail.clone()),
+        (_, Some(first)) if paragraphs.len() > 1 => bad(format!(
+            "{} {first} Check node has instructions for other systems.",
+            node.detail
+        )),
+        (_, Some(first)) => bad(format!("{} {first}", node.detail)),
     }
 }
 

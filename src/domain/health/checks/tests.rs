@@ -1,12 +1,14 @@
 //! Tests of the health checks, some with logs of the real client.
 
 mod silence;
+mod translator;
 
 use super::super::running_config::{PoolEndpoints, RunningConfig};
-use super::super::snapshot::RecentCounts;
+use super::super::snapshot::{RecentCounts, TranslatorHealth};
 use super::*;
 use crate::domain::instances::Instance;
 use crate::domain::metrics::LatestFigures;
+use crate::programs::bitcoin_core::{BitcoinNetwork, NodeCheckResult, NodeStatus};
 use crate::programs::jd_client::diagnosis::ClientStatus;
 use crate::programs::jd_client::diagnosis::{
     ClientMessage, PoolLeaveCode, PoolLeaveReason, ProviderState, SeenBlock, UpstreamAddress,
@@ -28,6 +30,8 @@ struct Scene {
     version: Option<ClientVersion>,
     missing_block: Option<SeenBlock>,
     latest: Option<LatestRelease>,
+    translator: Option<TranslatorHealth>,
+    node: Option<NodeCheckResult>,
 }
 
 impl Scene {
@@ -100,11 +104,17 @@ impl Scene {
             version,
             missing_block: None,
             latest: None,
+            translator: None,
+            node: None,
         }
     }
 
     fn findings(&self) -> Vec<CheckFinding> {
-        all(&Snapshot {
+        self.with_snapshot(all)
+    }
+
+    fn with_snapshot<T>(&self, judge: impl FnOnce(&Snapshot<'_>) -> T) -> T {
+        judge(&Snapshot {
             now: NOW,
             instance: &self.instance,
             running: &self.running,
@@ -116,6 +126,8 @@ impl Scene {
             version: self.version,
             missing_block: self.missing_block.as_ref(),
             latest: self.latest.as_ref(),
+            translator: self.translator.as_ref(),
+            node: self.node.as_ref(),
         })
     }
 
@@ -151,6 +163,31 @@ fn a_client_that_does_its_work_is_healthy_in_everything() {
         assert_eq!(finding.grade, HealthGrade::Healthy, "{finding:?}");
         assert!(finding.message.ends_with('.'), "{finding:?}");
     }
+}
+
+/// The node check replaces what the client's log says only while the client has no node.
+#[test]
+fn a_node_that_cannot_be_used_is_named_with_the_fix() {
+    let check = |status, advice: &str| {
+        let socket = std::path::Path::new("/b/node.sock");
+        NodeCheckResult::new(socket, BitcoinNetwork::Mainnet, status, "Found.", advice)
+    };
+    let mut scene = Scene::well();
+    scene.standing.waiting_since = Some(ago(90));
+    scene.node = Some(check(NodeStatus::Stale, "Start the node."));
+    let found = |scene: &Scene| scene.find(HealthCheck::Template);
+    let bad = |words: &str| (HealthGrade::Unhealthy, words.to_owned());
+    assert_eq!(found(&scene), bad("Found. Start the node."));
+    scene.node = Some(check(NodeStatus::NoSocket, "One.\n\nTwo."));
+    let words = "Found. One. Check node has instructions for other systems.";
+    assert_eq!(found(&scene), bad(words));
+    // A node that answers may still be syncing.
+    scene.node = Some(check(NodeStatus::Connected, ""));
+    assert!(found(&scene).1.contains("syncing"));
+    scene.instance.status = InstanceState::BackingOff;
+    assert_eq!(found(&scene), (HealthGrade::Healthy, "Found.".into()));
+    scene.node = None;
+    assert_eq!(found(&scene).0, HealthGrade::Unknown);
 }
 
 /// Changes one thing in a healthy scene: one check reports it with these words, and no other check

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::model::{MinerState, day_of};
+use super::super::model::{MinerState, day_of, is_many_rejected};
 use super::super::observation::{ChannelObservation, MinerKey, MinerObservation};
 use super::super::queries::MinerRecord;
 use crate::base::clock::Timestamp;
@@ -23,10 +23,6 @@ const HOUR: i64 = 3600;
 const LONGEST_STEP: i64 = 600;
 /// A new program is counted from its start if it started at most this long ago, in seconds.
 const NEW: i64 = 60;
-/// `many-rejected` requires at least this number of shares in the last hour,
-const ENOUGH: u64 = 100;
-/// and more than this percentage of them rejected.
-const MANY_PERCENT: u64 = 1;
 /// Hashes that a share of difficulty 1 stands for.
 const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
 
@@ -205,8 +201,7 @@ impl MinerMemory {
                 sum.1.saturating_add(*rejected),
             )
         });
-        let all = accepted.saturating_add(rejected);
-        if all >= ENOUGH && rejected.saturating_mul(100) > all.saturating_mul(MANY_PERCENT) {
+        if is_many_rejected(accepted, rejected) {
             MinerState::ManyRejected
         } else {
             MinerState::Mining

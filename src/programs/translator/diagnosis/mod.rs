@@ -20,7 +20,9 @@ use crate::programs::jd_client::diagnosis::{
 use crate::programs::log_line::LineParts;
 use causes::rules;
 
-pub use status::{Sv1MinerStage, TranslatorLogStatus, TranslatorPhase, TranslatorShares};
+pub use status::{
+    RecentShares, Sv1MinerStage, TranslatorLogStatus, TranslatorPhase, TranslatorShares,
+};
 
 /// The text of the line that means that miners can connect, in all versions.
 pub const READY: &str = "Translator Proxy: listening on ";

@@ -18,6 +18,10 @@ use crate::programs::jd_client::diagnosis::facts::details::{place_of_panic, word
 use crate::programs::jd_client::diagnosis::{ClientMessage, EndCause, OTHER};
 use crate::programs::log_line::LineParts;
 
+mod recent_shares;
+
+pub use recent_shares::RecentShares;
+
 /// Maximum number of miners that are tracked individually. Anyone who can reach the port can
 /// connect, so there is a limit; further miners are only counted.
 const MOST_MINERS: usize = 4_096;
@@ -88,6 +92,8 @@ pub struct TranslatorShares {
     pub submitted_at: Option<Timestamp>,
     /// When the client last accepted a share.
     pub accepted_at: Option<Timestamp>,
+    /// The client's responses of the last hour.
+    pub recent: RecentShares,
 }
 
 /// The status of a translator's current run, from its log.
@@ -262,10 +268,12 @@ impl TranslatorLogStatus {
             }
             TranslatorFact::SharesAccepted { count } => {
                 self.shares.accepted = self.shares.accepted.saturating_add(count);
+                self.shares.recent.add(at, count, 0);
                 self.shares.accepted_at = Some(at);
                 false
             }
             TranslatorFact::ShareRejection { reason } => {
+                self.shares.recent.add(at, 0, 1);
                 self.shares.reject(reason);
                 false
             }
