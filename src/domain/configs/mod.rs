@@ -48,6 +48,7 @@ mod rules;
 mod samples;
 mod toml_file;
 mod translator_file;
+mod translator_import;
 
 pub use crate::programs::jd_client::version::{ClientVersion, VersionFault};
 pub use compatibility::{VersionDiffLine, VersionSupport, compared, support};
@@ -75,6 +76,7 @@ mod draft;
 pub mod fuzzing;
 mod history;
 mod import_export;
+mod import_routes;
 mod import_source;
 mod naming;
 mod other_programs;
