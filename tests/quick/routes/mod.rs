@@ -20,6 +20,7 @@ mod saved_configs;
 mod scrape;
 mod setup;
 mod statics;
+mod translator_files;
 mod trial;
 
 use crate::harness::Manager;
