@@ -286,7 +286,7 @@ async fn the_import_page_offers_to_add_a_translators_file() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    let id = page.attr("select#config_id option", "value");
+    let id = page.attrs("select#config_id option", "value").remove(0);
     let add = "/saved-configs/import/translator";
     let markup = FILE.replace("\"0.0.0.0\"", "\"<script>alert(1)</script>\"");
     let refused = form(
