@@ -36,7 +36,7 @@ const IMPORTED: [(&str, &str); 5] = [
 const DERIVED: [(&str, &str); 12] = [
     (
         "user_identity",
-        "The translator uses the account of the first pool.",
+        "The translator uses the account of the first pool; without a pool, solo.",
     ),
     (
         "upstreams[0].address",
@@ -52,7 +52,7 @@ const DERIVED: [(&str, &str); 12] = [
     ),
     (
         "upstreams[0].user_identity",
-        "The translator uses the account of the first pool.",
+        "The translator uses the account of the first pool; without a pool, solo.",
     ),
     (
         "downstream_extranonce2_size",
