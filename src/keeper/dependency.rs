@@ -295,12 +295,8 @@ mod tests {
         let address = listener.local_addr().unwrap();
         drop(listener);
         let (mut signal, end) = UnixStream::pair().unwrap();
-        let watch = DependencyWatch::begin(
-            Dependency::Address(address.to_string()),
-            Instant::now(),
-            end,
-        )
-        .unwrap();
+        let watch = DependencyWatch::begin(Dependency::Address(address.to_string()), &early(), end)
+            .unwrap();
         std::thread::sleep(Duration::from_millis(300));
         let _listener = TcpListener::bind(address).unwrap();
         assert!(is_reported(&mut signal, 2 * PERIOD));

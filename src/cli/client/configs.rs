@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use super::change::change;
 use super::confirm::DeletionTarget;
-use super::error::{ApiFieldRemark, CommandError, FAILED, complain};
+use super::error::{CommandError, FAILED};
+use super::findings::ApiFindings;
 use super::manager::RemoteManager;
 use super::naming::{NamedResource, find};
 use super::output::TerminalOutput;
@@ -38,6 +39,9 @@ pub enum ConfigsCommand {
         /// Show the file for this client version.
         #[arg(long, value_name = "VERSION")]
         client_version: Option<String>,
+        /// Show the file for this program. The translator's file is the same for all versions.
+        #[arg(long, value_enum, default_value_t, conflicts_with = "client_version")]
+        program: FileProgram,
     },
     /// Export a configuration as TOML, with the comments from the imported file. The secret key is
     /// masked.
@@ -47,11 +51,15 @@ pub enum ConfigsCommand {
         /// Include the secret key. Requires the role admin and is recorded in the audit log.
         #[arg(long)]
         with_secret: bool,
+        /// Export the file for this program. The translator's file contains no secret.
+        #[arg(long, value_enum, default_value_t, conflicts_with = "with_secret")]
+        program: FileProgram,
         /// Write to this new file, readable only by its owner, instead of standard output.
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Import a client's configuration file, from any version.
+    /// Import a client's configuration file, from any version, or add a translator's file to a
+    /// saved configuration.
     Import {
         /// The file, or - for standard input.
         file: PathBuf,
@@ -64,13 +72,16 @@ pub enum ConfigsCommand {
         /// Import for solo mining, regardless of the mode in the file.
         #[arg(long)]
         solo: bool,
+        /// The file is a translator's: add its settings to this saved configuration (name or id).
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["name", "fresh_keys", "solo"])]
+        into: Option<String>,
     },
     /// Check a client's configuration file for errors and warnings, without saving it.
     Check {
         /// The file (TOML or JSON), or - for standard input.
         file: PathBuf,
     },
-    /// Test a saved configuration with a real client, without mining.
+    /// Test a saved configuration with the real programs, without mining, and its connections.
     Try {
         /// Name or id of the configuration (the first characters of the id are enough).
         name: String,
@@ -78,6 +89,16 @@ pub enum ConfigsCommand {
     /// Delete saved configurations and all their revisions.
     #[command(visible_alias = "rm")]
     Delete(DeletionTarget),
+}
+
+/// The program that a file is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum FileProgram {
+    /// The file for jd_client_sv2.
+    #[default]
+    Client,
+    /// The file for translator_sv2.
+    Translator,
 }
 
 /// The response to `GET /saved-configs`, each configuration unchanged.
@@ -112,54 +133,6 @@ struct ApiConfigValues {
 impl ApiConfig {
     fn values(&self) -> ApiConfigValues {
         serde_json::from_str(&self.config_json).unwrap_or_default()
-    }
-}
-
-/// Errors, warnings and hints about a file or a configuration.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ApiFindings {
-    message: String,
-    toml: Option<String>,
-    valid: Option<bool>,
-    accepted: Option<bool>,
-    advice: Option<String>,
-    errors: Vec<ApiFieldRemark>,
-    warnings: Vec<ApiFieldRemark>,
-    hints: Vec<ApiFieldRemark>,
-}
-
-impl ApiFindings {
-    /// Prints errors and warnings on standard error, one per line.
-    fn complain(&self) {
-        for (kind, remarks) in [("error", &self.errors), ("warning", &self.warnings)] {
-            for remark in remarks {
-                complain(&remark.line(kind));
-            }
-        }
-    }
-}
-
-impl ApiFieldRemark {
-    fn line(&self, kind: &str) -> String {
-        let key = in_line(
-            self.pointer
-                .strip_prefix("/config")
-                .unwrap_or(&self.pointer),
-        )
-        .trim_start_matches('/')
-        .replace('/', ".");
-        let detail = in_line(&self.detail);
-        // Messages about a file already contain the line and the key, alone or after its label.
-        let head = detail.split(": ").next().unwrap_or_default();
-        let says_it = head == key
-            || head.ends_with(&format!("({key})"))
-            || (head.starts_with("Line ") && head.ends_with(&format!(", {key}")));
-        if key.is_empty() || says_it {
-            format!("{kind}: {detail}")
-        } else {
-            format!("{kind}: {key}: {detail}")
-        }
     }
 }
 
@@ -231,16 +204,38 @@ pub(super) async fn run(
         ConfigsCommand::List { search } => show_list(search.as_deref(), manager, paper).await,
         ConfigsCommand::Show {
             name,
+            client_version: None,
+            program: FileProgram::Translator,
+        } => {
+            let one = named(manager, &name).await?;
+            let answer = manager
+                .get(&format!(
+                    "/api/saved-configs/{}/toml?program=translator",
+                    one.id
+                ))
+                .await?;
+            if paper.json {
+                return paper.answer(&answer.text);
+            }
+            let file: ApiFindings = answer.read()?;
+            paper.text(&plain(&file.toml.unwrap_or_default()))
+        }
+        ConfigsCommand::Show {
+            name,
             client_version,
+            ..
         } => show(&name, client_version.as_deref(), manager, paper).await,
         ConfigsCommand::Export {
             name,
             with_secret,
+            program,
             output,
         } => {
             let one = named(manager, &name).await?;
             let path = format!("/api/saved-configs/{}/export", one.id);
-            let answer = if with_secret {
+            let answer = if program == FileProgram::Translator {
+                manager.get(&format!("{path}?program=translator")).await?
+            } else if with_secret {
                 manager
                     .send(Method::POST, &format!("{path}?secret=include"), None)
                     .await?
@@ -254,9 +249,34 @@ pub(super) async fn run(
         }
         ConfigsCommand::Import {
             file,
+            into: Some(config),
+            ..
+        } => {
+            let one = named(manager, &config).await?;
+            let body = json!({ "toml": read(&file)?, "config_id": one.id });
+            let answer = manager
+                .send(
+                    Method::POST,
+                    "/api/saved-configs/import/translator",
+                    Some(&body),
+                )
+                .await?;
+            if paper.json {
+                return paper.answer(&answer.text);
+            }
+            let remarks: ApiFindings = answer.read()?;
+            remarks.complain();
+            paper.line(&in_line(&remarks.message))?;
+            remarks.not_imported.iter().try_for_each(|remark| {
+                paper.line(&format!("not imported: {}", in_line(&remark.detail)))
+            })
+        }
+        ConfigsCommand::Import {
+            file,
             name,
             fresh_keys,
             solo,
+            into: None,
         } => {
             let mut body = json!({ "toml": read(&file)?, "fresh_keys": fresh_keys, "solo": solo });
             if let Some(name) = name {
@@ -264,7 +284,8 @@ pub(super) async fn run(
             }
             let answer = manager
                 .send(Method::POST, "/api/saved-configs/import", Some(&body))
-                .await?;
+                .await
+                .map_err(|error| with_way_for_translator(error, &file))?;
             if paper.json {
                 return paper.answer(&answer.text);
             }
@@ -286,13 +307,9 @@ pub(super) async fn run(
             if paper.json {
                 paper.answer(&answer.text)?;
             } else {
-                paper.line(&in_line(&remarks.message))?;
-                remarks
-                    .advice
-                    .iter()
-                    .try_for_each(|advice| paper.line(&in_line(advice)))?;
+                remarks.print_trial(paper)?;
             }
-            if remarks.accepted == Some(true) {
+            if remarks.is_accepted() {
                 Ok(())
             } else {
                 Err(CommandError::Reported(FAILED))
@@ -328,6 +345,21 @@ pub(super) async fn run(
             Ok(())
         }
     }
+}
+
+/// Adds the command for a translator's file to the error about such a file.
+fn with_way_for_translator(error: CommandError, file: &Path) -> CommandError {
+    let CommandError::Refused(mut refusal) = error else {
+        return error;
+    };
+    let problem: Value = serde_json::from_str(&refusal.body).unwrap_or_default();
+    if problem["code"] == "translator-file" {
+        refusal.advice = Some(format!(
+            "To add it to a saved configuration, run: jd-manager configs import {} --into NAME",
+            file.display()
+        ));
+    }
+    CommandError::Refused(refusal)
 }
 
 async fn show_list(

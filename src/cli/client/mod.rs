@@ -11,6 +11,7 @@ mod configs;
 mod confirm;
 mod connection;
 mod error;
+mod findings;
 mod health;
 mod healthcheck;
 mod instance;

@@ -332,25 +332,36 @@ fn of_variables(variables: &EnvironmentText) -> Result<TomlConfig, Vec<FileRemar
 /// A remark about a file as an error: the pointer is the key, and the text starts with the line,
 /// the label of the form and the key.
 fn placed(remark: FileRemark) -> FieldError {
-    let pointer = remark.key.replace('[', ".").replace(']', "");
-    let pointer = if pointer.is_empty() {
-        pointer
-    } else {
-        format!("/{}", pointer.replace('.', "/"))
-    };
-    let name = pointer.trim_start_matches('/').replace('/', ".");
-    let key = match ConfigField::named(&name) {
+    let name = pointer_of(&remark.key)
+        .trim_start_matches('/')
+        .replace('/', ".");
+    let shown = match ConfigField::named(&name) {
         Some((_, field)) if !field.label.is_empty() => {
             let label = field.label.trim_end_matches(" (optional)");
             format!("{label} ({})", remark.key)
         }
-        _ => remark.key,
+        _ => remark.key.clone(),
     };
-    let place = match (remark.line, key.as_str()) {
+    at_place(&remark.key, &shown, remark.line, &remark.detail)
+}
+
+/// The pointer to a key: `/upstreams/0/port` for `upstreams[0].port`.
+fn pointer_of(key: &str) -> String {
+    let path = key.replace('[', ".").replace(']', "");
+    if path.is_empty() {
+        path
+    } else {
+        format!("/{}", path.replace('.', "/"))
+    }
+}
+
+/// A remark about a key of a file. `shown`: the key for people.
+pub(super) fn at_place(key: &str, shown: &str, line: Option<usize>, detail: &str) -> FieldError {
+    let place = match (line, shown) {
         (Some(line), "") => format!("Line {line}: "),
         (Some(line), key) => format!("Line {line}, {key}: "),
         (None, "") => String::new(),
         (None, key) => format!("{key}: "),
     };
-    FieldError::new(pointer, format!("{place}{}", remark.detail))
+    FieldError::new(pointer_of(key), format!("{place}{detail}"))
 }

@@ -20,8 +20,9 @@
 //! Pure (no clock, no I/O, no HTTP, no database):
 //!
 //! * `model`: the configuration. `parse`: reads JSON and forms. `rules`: errors, warnings, hints.
-//! * `translator_file`: the translator's file. `toml_file`: reads and writes the client's file. `compatibility`: which versions can run it.
-//! * `peer_targets`: the servers that a configuration names, for a probe.
+//! * `translator_file`: the translator's file. `translator_import`: its settings for a configuration. `toml_file`: reads and writes the client's file. `compatibility`: which versions can run it.
+//! * `peer_targets`: the servers that a configuration names. `peer_probe`: would they accept the
+//!   client.
 //! * `diff`: changes between two configurations. `naming`, `ports`: free names and ports.
 //!   `fuzzing`: properties that hold for any text.
 //!
@@ -29,7 +30,7 @@
 //!
 //! * `draft`: a configuration to be saved. `service`: the use cases. `history`: revisions.
 //! * `active`: the active configuration. `config_view`: a saved configuration as others see it.
-//! * `import_source`, `import_export`: files in and out. `other_programs`: files that are not the
+//! * `import_source`, `import_export`, `import_routes`: files in and out. `other_programs`: files that are not the
 //!   client's. `dns_check`: can host names be resolved.
 //! * `pool_list`: pools that publish their key, and which of them have a job declaration server.
 //! * `storage`: seals the secret key.
@@ -38,6 +39,7 @@ mod compatibility;
 mod diff;
 mod model;
 mod parse;
+mod peer_probe;
 mod peer_targets;
 pub mod pool_list;
 pub mod route_table;
@@ -46,6 +48,7 @@ mod rules;
 mod samples;
 mod toml_file;
 mod translator_file;
+mod translator_import;
 
 pub use crate::programs::jd_client::version::{ClientVersion, VersionFault};
 pub use compatibility::{VersionDiffLine, VersionSupport, compared, support};
@@ -55,6 +58,7 @@ pub use model::{
     TemplateProvider, TranslatorSettings,
 };
 pub use parse::{ParsedConfig, form_name, form_to_value, read};
+pub use peer_probe::{PeerProbeResult, probe_peers};
 pub use rules::ConfigFindings;
 pub use rules::address::host as host_without_port;
 pub use rules::other_payouts::payout_descriptor;
@@ -73,6 +77,7 @@ mod draft;
 pub mod fuzzing;
 mod history;
 mod import_export;
+mod import_routes;
 mod import_source;
 mod naming;
 mod other_programs;

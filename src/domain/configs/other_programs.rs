@@ -31,11 +31,13 @@ struct OtherProgram {
 const ANOTHER_FILE: &str =
     "Import the configuration file for jd_client_sv2, often named jdc-config.toml.";
 
+const TRANSLATOR: &str = "the translator (translator_sv2)";
+
 /// Programs with the most specific keys first.
-const PROGRAMS: [OtherProgram; 8] = [
+static PROGRAMS: [OtherProgram; 8] = [
     OtherProgram {
-        name: "the translator (translator_sv2)",
-        advice: ANOTHER_FILE,
+        name: TRANSLATOR,
+        advice: "Add its settings to a saved configuration.",
         keys: &[
             "downstream_extranonce2_size",
             "aggregate_channels",
@@ -141,22 +143,52 @@ pub fn json_refusal(body: &Value) -> Option<String> {
     })
 }
 
+/// Whether a text is a configuration file for the translator.
+pub fn is_translator_file(text: &str) -> bool {
+    let keys = keys_of(text);
+    unfilled(text).is_none()
+        && !is_own(&keys)
+        && compose(text).is_none()
+        && program_of(&keys).is_some_and(|(.., program)| program.name == TRANSLATOR)
+}
+
 fn recognize(text: &str) -> Option<FileRemark> {
-    let keys: Vec<(usize, String)> = text
-        .lines()
-        .enumerate()
+    let keys = keys_of(text);
+    if is_own(&keys) {
+        return None;
+    }
+    compose(text).or_else(|| {
+        let (line, key, program) = program_of(&keys)?;
+        Some(FileRemark {
+            key: String::new(),
+            line: Some(line),
+            detail: format!(
+                "{key} shows that this is a configuration file for {}, not for jd_client_sv2. {}",
+                program.name, program.advice
+            ),
+        })
+    })
+}
+
+/// The keys and tables of a text with their lines.
+fn keys_of(text: &str) -> Vec<(usize, String)> {
+    let lines = text.lines().enumerate();
+    lines
         .filter_map(|(at, line)| Some((at + 1, key_of(line)?)))
-        .collect();
-    if keys.iter().any(|(_, key)| {
+        .collect()
+}
+
+/// Whether a text with these keys is a client's file.
+fn is_own(keys: &[(usize, String)]) -> bool {
+    keys.iter().any(|(_, key)| {
         OWN_KEYS
             .iter()
             .any(|own| own.eq_ignore_ascii_case(key.trim_matches(['[', ']', '"'])))
-    }) {
-        return None;
-    }
-    if let Some(found) = compose(text) {
-        return Some(found);
-    }
+    })
+}
+
+/// The first program with one of these keys, the key and its line.
+fn program_of(keys: &[(usize, String)]) -> Option<(usize, &str, &'static OtherProgram)> {
     PROGRAMS.iter().find_map(|program| {
         let (line, key) = keys.iter().find(|(_, key)| {
             program
@@ -164,14 +196,7 @@ fn recognize(text: &str) -> Option<FileRemark> {
                 .iter()
                 .any(|known| known.eq_ignore_ascii_case(key))
         })?;
-        Some(FileRemark {
-            key: String::new(),
-            line: Some(*line),
-            detail: format!(
-                "{key} shows that this is a configuration file for {}, not for jd_client_sv2. {}",
-                program.name, program.advice
-            ),
-        })
+        Some((*line, key.as_str(), program))
     })
 }
 
@@ -372,6 +397,19 @@ mod tests {
         }
         for own in [SOLO_FILE, POOL_FILE, "", "x = 1", "mode = \"SOLOMINING\"\n"] {
             assert_eq!(refusal(own), None);
+            assert!(!is_translator_file(own));
+        }
+        for (text, is_so) in [
+            ("[Downstream_difficulty_config]\n", true),
+            ("aggregate_channels = true\n", true),
+            ("aggregate_channels = true\nx = \"${Y}\"\n", false),
+            ("listen_address = \"0.0.0.0:3333\"\n", false),
+            (
+                "services:\n  a:\n    image: b\n    aggregate_channels: 1\n",
+                false,
+            ),
+        ] {
+            assert_eq!(is_translator_file(text), is_so, "{text}");
         }
     }
 

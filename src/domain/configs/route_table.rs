@@ -1,23 +1,24 @@
 //! The routes of saved configurations: operation, role, audit text and handler of each.
 
-use super::routes;
 use super::service::ConfigService;
+use super::{import_routes, routes};
 use axum::extract::FromRef;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::json;
 
 use super::config_view::{ConfigChangeResult, ConfigValidation};
 use super::model::ClientConfig;
+use super::translator_import::TranslatorImportResult;
 use super::views::form::ConfigFormPage;
 use super::views::import::ImportPage;
 use super::views::revisions::{RevisionComparePage, RevisionsPage};
 use super::views::secret::{AskSecretPage, SecretPage};
 use super::views::show::ShowPage;
-use super::views::{ConfigListPage, ConfigRemoval, TomlPage};
+use super::views::{ConfigListPage, ConfigRemoval, TomlPage, TranslatorFilePage};
 use crate::web::ConfirmPage;
 use crate::web::openapi::{
-    PAGE, RequestField, RouteTable, RouterState, delete, flag, get, member, number, object, one_of,
-    post, put, text, whole,
+    PAGE, RequestField, RouteTable, RouterState, delete, flag, get, id, member, number, object,
+    one_of, post, put, text, whole,
 };
 
 /// A configuration as it is sent.
@@ -45,6 +46,40 @@ impl JsonSchema for ConfigBody {
         schema.insert("required".into(), json!(["config"]));
         schema
     }
+}
+
+/// The file for one of the two programs.
+struct ConfigFileBody;
+
+impl JsonSchema for ConfigFileBody {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ProgramFile".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let files = [
+            generator.subschema_for::<TomlPage>(),
+            generator.subschema_for::<TranslatorFilePage>(),
+        ];
+        schemars::json_schema!({ "anyOf": files })
+    }
+}
+
+/// The media types of a file.
+const FILE_TYPES: &[&str] = &[
+    "application/toml",
+    "text/x-toml",
+    "text/plain",
+    "application/octet-stream",
+];
+
+fn program() -> RequestField {
+    one_of(
+        "program",
+        "The program that the file is for. The translator's file is the same for all versions.",
+        &["client", "translator"],
+    )
+    .or("client")
 }
 
 fn outer() -> [RequestField; 3] {
@@ -114,14 +149,14 @@ where
 .add(post("/saved-configs/check", "checkConfiguration", "Checks a new configuration without saving it.")
             .takes_shape(sent, form())
             .gives::<ConfigValidation>(PAGE).for_viewers(), routes::check)
-.add(get("/saved-configs/import", "showImport", "Shows the form to import a client configuration file, for browsers.").gives::<ImportPage>(PAGE), routes::ask_import)
+.add(get("/saved-configs/import", "showImport", "Shows the form to import a client configuration file, for browsers.").gives::<ImportPage>(PAGE), import_routes::ask_import)
 .add(post("/saved-configs/import", "importConfiguration", "Imports a client configuration file of any version.")
             .asks([
                 text("name", "The name, if the body is the file itself.").like("From a file"),
                 flag("solo", "Import for solo mining, if the body is the file itself.").or(false),
             ])
             .takes_file(
-                &["application/toml", "text/x-toml", "text/plain", "application/octet-stream"],
+                FILE_TYPES,
                 [
                     text("toml", "The contents of the file.").required(),
                     text("name", "The name. By default, jd-manager chooses one.").longest(64),
@@ -131,7 +166,19 @@ where
                 ],
             )
             .makes::<ConfigChangeResult>()
-            .fails(&[409]).for_admins().audited("imported a configuration"), routes::import)
+            .fails(&[409]).for_admins().audited("imported a configuration"), import_routes::import)
+.add(post("/saved-configs/import/translator", "importTranslatorFile", "Adds the settings in a translator configuration file to a saved configuration, as a new revision.")
+            .about("Existing settings for Stratum V1 miners are replaced. jd-manager derives the other values of the file from the client's settings; `not_imported` lists them.")
+            .asks([id("config_id", "Id of the configuration, if the body is the file itself.")])
+            .takes_file(
+                FILE_TYPES,
+                [
+                    text("toml", "The contents of the file.").required(),
+                    id("config_id", "Id of the configuration.").required(),
+                ],
+            )
+            .does::<TranslatorImportResult>()
+            .fails(&[404]).for_admins().audited("added a translator file to a configuration"), import_routes::import_translator)
 .add(get("/saved-configs/{id}", "getConfiguration", "Returns a saved configuration.").gives::<ShowPage>(PAGE), routes::show)
 .add_with_form(put("/saved-configs/{id}", "changeConfiguration", "Saves a configuration as a new revision.")
             .about("A masked, empty or absent secret key keeps its value if the public key does not change. Running clients will apply the change at their next start.")
@@ -148,10 +195,10 @@ where
 .add(post("/saved-configs/{id}/set-active", "setActiveConfiguration", "Makes a configuration the active one.")
             .acts([text("next", "The page that the browser shows next, as a path on this site.").like("/saved-configs")])
             .does::<ConfigChangeResult>().for_admins().audited("made a configuration active"), routes::set_active)
-.add(get("/saved-configs/{id}/toml", "getConfigurationFile", "Returns the client configuration file with the secret key masked.")
-            .asks([version("client_version", "The client version to write the file for.").or("0.6.0"), version("against", "A client version to compare with.")])
-            .answer(200, "The file.", &["application/json", "text/html", "text/plain"], Some(crate::web::openapi::shape::<TomlPage>())), routes::toml)
-.add(get("/saved-configs/{id}/export", "exportConfiguration", "Exports the full configuration file with the secret key masked.").gives_file(&["application/toml"]), routes::export)
+.add(get("/saved-configs/{id}/toml", "getConfigurationFile", "Returns the client configuration file with the secret key masked, or the translator configuration file.")
+            .asks([program(), version("client_version", "The client version to write the file for.").or("0.6.0"), version("against", "A client version to compare with.")])
+            .answer(200, "The file.", &["application/json", "text/html", "text/plain"], Some(crate::web::openapi::shape::<ConfigFileBody>())).fails(&[409]), routes::toml)
+.add(get("/saved-configs/{id}/export", "exportConfiguration", "Exports the full configuration file with the secret key masked, or the translator configuration file.").asks([program()]).fails(&[409]).gives_file(&["application/toml"]), routes::export)
 .add(post("/saved-configs/{id}/export", "exportConfigurationWhole", "Exports the full configuration file, optionally with the secret key.")
             .asks([one_of("secret", "`include`: export the secret key. A form can send it in the body.", &["include"])])
             .acts([one_of("secret", "`include`: export the secret key.", &["include"])])

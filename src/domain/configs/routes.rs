@@ -2,38 +2,37 @@
 //! the service and choose the page.
 
 use axum::Json;
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse};
 
 use super::config_view::ConfigChangeResult;
 use super::draft::ConfigDraft;
-use super::import_source::ConfigImport;
 use super::service::ConfigService;
+use super::translator_file::ConfigFileProgram;
 use super::views::form::ConfigFormPage;
-use super::views::import::ImportPage;
 use super::views::notes::FieldNotes;
 use super::views::revisions::{RevisionComparePage, RevisionsPage};
 use super::views::secret::{AskSecretPage, SecretPage};
 use super::views::show::ShowPage;
 use super::views::values::RowEdit;
-use super::views::{ConfigListPage, TomlPage, delete_page};
+use super::views::{ConfigListPage, TomlPage, TranslatorFilePage, delete_page};
 use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::ConfigId;
 use crate::programs::jd_client::version::ClientVersion;
-use crate::web::extract::{EmptyForm, PlainText};
+use crate::web::extract::EmptyForm;
 use crate::web::negotiation::Offers;
 use crate::web::respond::next_page;
 use crate::web::{
-    ChangeResponse, PathId, ProblemResponse, QueryParams, Reply, Representation, RequestContext,
-    RequestInput, TextForms, html,
+    ChangeResponse, PathId, QueryParams, Reply, Representation, RequestContext, RequestInput,
+    TextForms, html,
 };
 
 /// The path of the list.
-const LIST: &str = "/saved-configs";
+pub(super) const LIST: &str = "/saved-configs";
 
 /// `GET /saved-configs?limit=&offset=&q=`.
 pub async fn list(
@@ -207,7 +206,7 @@ async fn existing(
 }
 
 /// The status of an error that the user can fix in the form.
-fn is_fixable(error: &Error) -> Option<StatusCode> {
+pub(super) fn is_fixable(error: &Error) -> Option<StatusCode> {
     match error {
         Error::Invalid(_) => Some(StatusCode::UNPROCESSABLE_ENTITY),
         Error::Conflict(_) => Some(StatusCode::CONFLICT),
@@ -217,7 +216,7 @@ fn is_fixable(error: &Error) -> Option<StatusCode> {
 
 /// The response to a change: browsers are redirected to the configuration's page or to the page
 /// `below` it.
-fn saved<O: Offers>(
+pub(super) fn saved<O: Offers>(
     want: &RequestContext<O>,
     outcome: ConfigChangeResult,
     is_new: bool,
@@ -273,7 +272,7 @@ pub async fn duplicate(
     )
 }
 
-/// `GET /saved-configs/{id}/toml?client_version=&against=`.
+/// `GET /saved-configs/{id}/toml?program=&client_version=&against=`.
 pub async fn toml(
     State(configs): State<ConfigService>,
     want: RequestContext<TextForms>,
@@ -282,7 +281,22 @@ pub async fn toml(
 ) -> Reply {
     let [version, against] = ["client_version", "against"]
         .map(|name| params.get::<ClientVersion>(name, "a version of the client such as 0.6.0"));
+    let program = program(&mut params);
     params.finish()?;
+    if program == ConfigFileProgram::Translator {
+        if version.is_some() || against.is_some() {
+            return Err(Error::invalid(
+                if version.is_some() { "/client_version" } else { "/against" },
+                "The translator's file is the same for all versions. Leave out client_version and against.",
+            )
+            .into());
+        }
+        let page = TranslatorFilePage::new(&configs.get(id).await?)?;
+        return match want.form {
+            Representation::Text => Ok(page.into_text().into_response()),
+            _ => want.respond(&page),
+        };
+    }
     let page = TomlPage::new(
         &configs.get(id).await?,
         version.unwrap_or(ClientVersion::NEWEST_KNOWN),
@@ -292,6 +306,13 @@ pub async fn toml(
         Representation::Text => Ok(page.into_text()?.into_response()),
         _ => want.respond(&page),
     }
+}
+
+/// The program that a file is for; the client by default.
+fn program(params: &mut QueryParams) -> ConfigFileProgram {
+    params
+        .get("program", "client or translator")
+        .unwrap_or_default()
 }
 
 /// `GET /saved-configs/{id}/secret`: the confirmation page for the secret key.
@@ -315,9 +336,22 @@ pub async fn secret(
     ))
 }
 
-/// `GET /saved-configs/{id}/export`: the file without the secret.
-pub async fn export(State(configs): State<ConfigService>, PathId(id): PathId<ConfigId>) -> Reply {
-    as_file(configs.export(id).await?)
+/// `GET /saved-configs/{id}/export?program=`: the file without the secret.
+pub async fn export(
+    State(configs): State<ConfigService>,
+    PathId(id): PathId<ConfigId>,
+    mut params: QueryParams,
+) -> Reply {
+    let program = program(&mut params);
+    params.finish()?;
+    match program {
+        ConfigFileProgram::Client => as_file(configs.export(id).await?, ""),
+        ConfigFileProgram::Translator => {
+            let saved = configs.get(id).await?;
+            let text = TranslatorFilePage::new(&saved)?.into_text();
+            as_file((saved, text), "-translator")
+        }
+    }
 }
 
 /// `POST /saved-configs/{id}/export?secret=include`: the file with the secret, for admins only.
@@ -335,20 +369,22 @@ pub async fn export_whole(
         .map(str::to_owned);
     params.finish()?;
     match wanted.as_deref() {
-        None => as_file(configs.export(id).await?),
-        Some("include") => as_file(configs.by(&actor).export_whole(id).await?),
+        None => as_file(configs.export(id).await?, ""),
+        Some("include") => as_file(configs.by(&actor).export_whole(id).await?, ""),
         Some(_) => Err(Error::invalid("/secret", "secret must be \"include\" or absent.").into()),
     }
 }
 
-fn as_file((saved, text): (super::SavedConfig, String)) -> Reply {
+/// A download named after the configuration, with this suffix.
+fn as_file((saved, text): (super::SavedConfig, String), suffix: &str) -> Reply {
     let name: String = saved
         .name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .collect();
-    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}.toml\""))
-        .map_err(Error::internal)?;
+    let disposition =
+        HeaderValue::try_from(format!("attachment; filename=\"{name}{suffix}.toml\""))
+            .map_err(Error::internal)?;
     Ok((
         [
             (CONTENT_TYPE, HeaderValue::from_static("application/toml")),
@@ -413,94 +449,4 @@ pub async fn restore(
         false,
         "",
     )
-}
-
-/// `GET /saved-configs/import`.
-pub async fn ask_import(want: RequestContext) -> Reply {
-    want.respond(&ImportPage::default())
-}
-
-/// `POST /saved-configs/import?name=&solo=`: the file itself, or JSON or a form that contains it.
-pub async fn import(
-    State(configs): State<ConfigService>,
-    want: RequestContext,
-    actor: Actor,
-    file: ImportBody,
-) -> Reply {
-    let error = match configs.by(&actor).import(file.import).await {
-        Ok(outcome) => return saved(&want, outcome, true, ""),
-        Err(error) => error,
-    };
-    match (
-        file.pairs.filter(|_| want.form == Representation::Html),
-        is_fixable(&error),
-    ) {
-        (Some(pairs), Some(status)) => {
-            want.respond_with(status, &ImportPage::refused(&pairs, error))
-        }
-        _ => Err(error.into()),
-    }
-}
-
-/// A client's file in any supported request format.
-pub struct ImportBody {
-    import: ConfigImport,
-    /// The form fields, if it was a form.
-    pairs: Option<Vec<(String, String)>>,
-}
-
-impl<S: Send + Sync> FromRequest<S> for ImportBody {
-    type Rejection = ProblemResponse;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, ProblemResponse> {
-        let media_type = request
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or("text/plain");
-        let media_type = media_type
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
-        if ![
-            "text/plain",
-            "application/toml",
-            "text/x-toml",
-            "application/octet-stream",
-        ]
-        .contains(&media_type.as_str())
-        {
-            let input = RequestInput::from_request(request, state).await?;
-            let pairs = input.form.clone();
-            return Ok(Self {
-                import: ConfigImport::of(input)?,
-                pairs,
-            });
-        }
-        let [name, solo] = ["name", "solo"].map(|name| query_parameter(&request, name));
-        let solo = match solo.as_deref() {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => return Err(Error::invalid("/solo", "solo must be true or false.").into()),
-        };
-        let PlainText(toml) = PlainText::from_request(request, state).await?;
-        Ok(Self {
-            import: ConfigImport {
-                name,
-                toml,
-                solo,
-                ..ConfigImport::default()
-            },
-            pairs: None,
-        })
-    }
-}
-
-/// A query parameter of a request whose body is a file.
-fn query_parameter(request: &Request, name: &str) -> Option<String> {
-    form_urlencoded::parse(request.uri().query()?.as_bytes())
-        .find(|(key, value)| key == name && !value.trim().is_empty())
-        .map(|(_, value)| value.trim().to_owned())
 }

@@ -18,6 +18,7 @@ pub mod translator;
 use super::model::{ClientConfig, MiningMode};
 use super::translator_file;
 use crate::base::error::FieldError;
+use crate::base::listeners::overlap;
 use crate::domain::keys::{self, SecretKey};
 use crate::programs::jd_client::examples::{ExampleKind, example};
 pub use payout::payout;
@@ -186,7 +187,7 @@ pub fn listeners(
         );
     }
     let Some(monitoring) = monitoring else { return };
-    if listening.is_some_and(|listening| address::overlap(listening, monitoring)) {
+    if listening.is_some_and(|listening| overlap(listening, monitoring)) {
         found.error(
             "/monitoring_address",
             "The listening address already uses this port. Choose another port, such as 9091.",

@@ -16,6 +16,17 @@ const SOLO_IDENTITY: &str = "solo";
 /// The difference between the port for Stratum V1 miners and the proposed monitoring port.
 const MONITORING_DISTANCE: u16 = 20_000;
 
+/// The program that a configuration file is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
+pub enum ConfigFileProgram {
+    /// `jd_client_sv2`.
+    #[default]
+    Client,
+    /// `translator_sv2`.
+    Translator,
+}
+
 /// The translator's file for all versions since 0.2.0; none if the configuration has no port for
 /// Stratum V1 miners. `monitoring`: the translator's monitoring address.
 ///

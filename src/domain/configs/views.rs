@@ -15,12 +15,15 @@ use serde::Serialize;
 
 use super::compatibility::{VersionDiffLine, compared};
 use super::config_view::{ConfigSummary, ConfigUser, SavedConfig, versions_for};
-use super::model::{ClientConfig, MiningMode};
+use super::model::{ClientConfig, MiningMode, TranslatorSettings};
 use super::service::revisions_text;
 use super::toml_file::{lacking, left_out, render_masked};
+use super::translator_file::{monitoring_near, render_translator};
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::{Error, FieldError};
 use crate::base::ids::ConfigId;
+use crate::base::quantity::typed_value;
+use crate::base::units::Unit;
 use crate::programs::jd_client::version::ClientVersion;
 use crate::web::{ConfirmPage, ConfirmQuestion};
 
@@ -45,6 +48,30 @@ fn destination(config: &ClientConfig) -> String {
         }
         _ => "Solo".into(),
     }
+}
+
+/// The settings for Stratum V1 miners: label and value.
+fn translator_lines(settings: &TranslatorSettings) -> Vec<(String, String)> {
+    let channels = if settings.aggregate_channels {
+        "one for all miners"
+    } else {
+        "one per miner"
+    };
+    let networks = settings.miner_telemetry.iter();
+    let networks = networks.map(|telemetry| ("miner_telemetry.cidrs", telemetry.cidrs.join(", ")));
+    [
+        ("listening_address", settings.listening_address.to_string()),
+        (
+            "min_miner_hashrate",
+            typed_value(Unit::HashesPerSecond, settings.min_miner_hashrate),
+        ),
+        ("shares_per_minute", settings.shares_per_minute.to_string()),
+        ("aggregate_channels", channels.to_owned()),
+    ]
+    .into_iter()
+    .chain(networks)
+    .map(|(name, value)| (fields::label_of(&format!("translator.{name}")), value))
+    .collect()
 }
 
 /// The known client versions that can run it: `0.3.0–0.6.0`.
@@ -291,6 +318,56 @@ impl TomlPage {
             .as_ref()
             .is_some_and(|lines| lines.iter().all(|line| line.mark == ' '))
     }
+}
+
+/// `GET /saved-configs/{id}/toml?program=translator` as a page or JSON.
+#[derive(Debug, Template, JsonSchema, Serialize)]
+#[template(path = "configs/translator_file.html", blocks = ["main"])]
+#[schemars(rename = "TranslatorFile")]
+pub struct TranslatorFilePage {
+    config_id: ConfigId,
+    name: String,
+    /// Always `translator`.
+    program: &'static str,
+    /// The file, the same for all versions. It contains no secret.
+    toml: String,
+}
+
+crate::view!(TranslatorFilePage { "main" => as_main });
+
+impl TranslatorFilePage {
+    /// The translator's file of a configuration.
+    ///
+    /// # Errors
+    /// The configuration has no port for Stratum V1 miners, or was saved before a rule existed.
+    pub fn new(saved: &SavedConfig) -> Result<Self, Error> {
+        let toml = translator_file(&saved.config).ok_or_else(|| {
+            Error::Conflict(format!(
+                "\"{}\" has no port for Stratum V1 miners, so it has no translator file. Turn on the Stratum V1 port in the configuration.",
+                saved.name
+            ))
+        })?;
+        let below_config =
+            |list: Vec<FieldError>| list.into_iter().map(|one| one.under("/config")).collect();
+        Ok(Self {
+            config_id: saved.id,
+            name: saved.name.clone(),
+            program: "translator",
+            toml: toml.map_err(|errors| Error::Invalid(below_config(errors)))?,
+        })
+    }
+
+    /// The file itself.
+    pub fn into_text(self) -> String {
+        self.toml
+    }
+}
+
+/// The translator's file with its default monitoring port; none without a port for Stratum V1
+/// miners. At a start, jd-manager uses the next free port.
+fn translator_file(config: &ClientConfig) -> Option<Result<String, Vec<FieldError>>> {
+    let monitoring = monitoring_near(config.enabled_translator()?);
+    render_translator(config, monitoring)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::domain::configs::{
 };
 use crate::domain::keys::KeyPair;
 use crate::infra::executable::trial::{self, TrialOutput, TrialRules};
+use crate::keeper::names;
 use crate::programs::bitcoin_core::client_lines::{self, NodeReply};
 use crate::programs::bitcoin_core::socket_check::LONGEST_PATH;
 
@@ -124,7 +125,9 @@ impl InstanceService {
                 break;
             }
             earlier = Some(toml.clone());
-            let args = dir.config_arguments(&program, toml).await?;
+            let args = dir
+                .config_arguments(&program.first_args, names::CONFIG, toml)
+                .await?;
             let env = environment().chain([("RUST_LOG".to_owned(), "info".to_owned())]);
             let rules = TrialRules {
                 ports: vec![port, monitoring],

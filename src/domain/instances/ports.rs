@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use crate::base::ids::InstanceId;
+use crate::base::listeners::overlap;
 use crate::keeper::names::{self, MARK};
 use crate::programs::translator;
 
@@ -168,18 +169,6 @@ pub fn first_taken(wanted: &[(&'static str, SocketAddr)], own: InstanceId) -> Op
             free,
         })
     })
-}
-
-/// Whether a listener on `one` prevents another on `other`. `[::]` also uses the IPv4 addresses,
-/// unless disabled; then the start would have worked, which is the rarer mistake.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let any_of_six = |address: SocketAddr| address.is_ipv6() && address.ip().is_unspecified();
-    one.port() == other.port()
-        && (one.ip() == other.ip()
-            || any_of_six(one)
-            || any_of_six(other)
-            || (one.is_ipv4() == other.is_ipv4()
-                && (one.ip().is_unspecified() || other.ip().is_unspecified())))
 }
 
 /// The process that prevents another from listening at `address`.
@@ -370,23 +359,5 @@ mod tests {
         ];
         assert_eq!(found, expected.map(|(a, s)| (a.to_owned(), s.to_owned())));
         assert!(parse("").is_empty());
-    }
-
-    #[test]
-    fn addresses_are_in_each_others_way_as_the_system_has_it() {
-        let overlap =
-            |one: &str, other: &str| overlap(one.parse().unwrap(), other.parse().unwrap());
-        for (one, other, is_so) in [
-            ("127.0.0.1:1", "127.0.0.1:1", true),
-            ("127.0.0.1:1", "127.0.0.1:2", false),
-            ("127.0.0.1:1", "127.0.0.2:1", false),
-            ("0.0.0.0:1", "127.0.0.2:1", true),
-            ("127.0.0.2:1", "0.0.0.0:1", true),
-            ("[::]:1", "127.0.0.2:1", true),
-            ("[::1]:1", "127.0.0.1:1", false),
-            ("[::1]:1", "0.0.0.0:1", false),
-        ] {
-            assert_eq!(overlap(one, other), is_so, "{one} {other}");
-        }
     }
 }

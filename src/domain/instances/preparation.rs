@@ -347,22 +347,10 @@ fn translator_spec(
         return Ok(None);
     };
     let Some(translator) = program.translator.clone() else {
-        return Err(Error::Conflict(format!(
-            "The configuration \"{}\" has a port for Stratum V1 miners, but client {} has no translator: {} is missing. Install a \
-             version that contains it under Updates, start jd-manager with --translator and the path of a translator_sv2 \
-             program, or turn off the Stratum V1 port in the configuration.",
-            saved.name,
-            program.version,
-            program
-                .path
-                .with_file_name(translator::version::PROGRAM)
-                .display()
-        )));
+        return Err(Error::Conflict(no_translator(saved, program)));
     };
-    let toml = match configs::render_translator(&saved.config, monitoring) {
-        Some(Ok(toml)) => toml,
-        Some(Err(errors)) => return Err(unfit(saved, "the translator", &errors)),
-        None => return Ok(None),
+    let Some(toml) = rendered_translator(saved, monitoring)? else {
+        return Ok(None);
     };
     let mut env: Vec<(String, String)> = environment().collect();
     env.push(("RUST_LOG".into(), "info".into()));
@@ -410,6 +398,32 @@ pub(super) fn node_of(config: &ClientConfig) -> Option<(PathBuf, BitcoinNetwork)
 pub(super) fn rendered(saved: &SavedConfig, version: ClientVersion) -> Result<String> {
     configs::render(&saved.config, &version)
         .map_err(|errors| unfit(saved, &format!("client {version}"), &errors))
+}
+
+/// The configuration file of the translator; none: the configuration has no port for Stratum V1
+/// miners. `monitoring`: the translator's monitoring address.
+pub(super) fn rendered_translator(
+    saved: &SavedConfig,
+    monitoring: SocketAddr,
+) -> Result<Option<String>> {
+    configs::render_translator(&saved.config, monitoring)
+        .transpose()
+        .map_err(|errors| unfit(saved, "the translator", &errors))
+}
+
+/// Why a configuration with a port for Stratum V1 miners cannot run with this client.
+pub(super) fn no_translator(saved: &SavedConfig, program: &ClientProgram) -> String {
+    format!(
+        "The configuration \"{}\" has a port for Stratum V1 miners, but client {} has no translator: {} is missing. Install a \
+         version that contains it under Updates, start jd-manager with --translator and the path of a translator_sv2 \
+         program, or turn off the Stratum V1 port in the configuration.",
+        saved.name,
+        program.version,
+        program
+            .path
+            .with_file_name(translator::version::PROGRAM)
+            .display()
+    )
 }
 
 fn unfit(saved: &SavedConfig, program: &str, errors: &[FieldError]) -> Error {

@@ -122,7 +122,7 @@ where
         post(
             "/saved-configs/{id}/trial",
             "tryConfiguration",
-            "Tests a configuration with a real client in a sandbox.",
+            "Tests a configuration with the real programs in a sandbox, and probes the servers that it names.",
         )
         .may_take([text(
             "client_version",

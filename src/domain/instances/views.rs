@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 use super::bulk::{BulkAction, BulkItemResult};
-use super::config_trial::ConfigTrialResult;
+use super::config_trial::{ConfigTrialResult, TrialVerdict};
 use super::display::size_text;
 use super::history::InstanceEvent;
 use super::list_extras::ListStats;
@@ -159,6 +159,16 @@ pub struct TrialPage {
     pub(super) versions: Vec<String>,
 }
 view!(TrialPage { "main" => as_main });
+
+impl TrialPage {
+    /// The programs and their results.
+    fn verdicts(&self) -> Vec<(&'static str, &TrialVerdict)> {
+        let translator = self.tried.translator.iter();
+        std::iter::once(("client", &self.tried.client))
+            .chain(translator.map(|tried| ("translator", &tried.verdict)))
+            .collect()
+    }
+}
 
 /// A field of the limits.
 struct LimitField {

@@ -121,7 +121,7 @@ fn with_trial(
                 "The node at {path} responded to the first message, but client {client} cannot use it. {why}"
             );
             result.with(
-                NodeStatus::Silent,
+                NodeStatus::Unusable,
                 detail,
                 "Check the node's debug.log, and restart the node.",
             )
@@ -255,7 +255,8 @@ mod tests {
             Some(31),
             None,
         );
-        assert_eq!(unusable.status, NodeStatus::Silent);
+        assert_eq!(unusable.status, NodeStatus::Unusable);
+        assert_eq!(unusable.status.title(), "The client cannot use the node");
         assert!(unusable.detail.contains("cannot use it"), "{unusable:?}");
     }
 

@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
-use super::node::{NodeSocket, NodeSocketState};
 use super::responses::{SetupAnswers, SetupEdit};
 use super::service::{SetupProgress, SetupService};
 use super::step::SetupStep;
 use super::validate::listeners;
 use crate::base::error::Result;
 use crate::domain::configs::TranslatorSettings;
+use crate::programs::bitcoin_core::node_sockets::{NodeSocket, NodeSocketState};
 use crate::programs::jd_client::config_fields::USUAL_CORE;
 
 /// The suggested name of the first instance.

@@ -13,12 +13,9 @@
 //! * `step`: the pages and their fields. `responses`: the answers. `validate`: what they mean and
 //!   what is wrong. `defaults`: what a step suggests.
 //! * `service`: the use cases. `finish`: saves, creates and starts.
-//! * `node`: is there a node. `probe`: would the servers accept the client.
 
 mod defaults;
 mod finish;
-mod node;
-mod probe;
 mod queries;
 mod responses;
 pub mod route_table;

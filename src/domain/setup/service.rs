@@ -10,8 +10,6 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::node::{self, NodeSocket};
-use super::probe::{self, ProbeResult};
 use super::queries::{self, SetupRow};
 use super::responses::{SetupAction, SetupAnswers, SetupEdit, SetupResult};
 use super::step::SetupStep;
@@ -21,9 +19,12 @@ use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{InstanceId, SetupId};
 use crate::domain::configs::pool_list::{self, KnownPools};
-use crate::domain::configs::{ClientConfig, ConfigFindings, ConfigService, lacking};
+use crate::domain::configs::{
+    ClientConfig, ConfigFindings, ConfigService, PeerProbeResult, lacking, probe_peers,
+};
 use crate::domain::instances::{ClientProgram, InstanceService};
 use crate::infra::db::Db;
+use crate::programs::bitcoin_core::node_sockets::{self, NodeSocket};
 use crate::programs::bitcoin_core::places;
 
 /// Setups that have not changed for this long are deleted.
@@ -393,7 +394,7 @@ impl SetupService {
         let given = answers
             .get("template_provider_type.BitcoinCoreIpc.data_dir")
             .to_owned();
-        tokio::task::spawn_blocking(move || node::look(&given))
+        tokio::task::spawn_blocking(move || node_sockets::look(&given))
             .await
             .map_err(Error::internal)
     }
@@ -405,14 +406,14 @@ impl SetupService {
     pub async fn preview(
         &self,
         answers: &SetupAnswers,
-    ) -> Result<Option<(ClientConfig, Vec<ProbeResult>)>> {
+    ) -> Result<Option<(ClientConfig, Vec<PeerProbeResult>)>> {
         let whole =
             CompleteSetup::of_answers(answers, SetupStep::Review, &self.configs.starting().await?)
                 .with_pools(self.pools().await?);
         let Some(config) = whole.judge().config else {
             return Ok(None);
         };
-        let tried = probe::probe_all(&config).await;
+        let tried = probe_peers(&config).await;
         Ok(Some((config, tried)))
     }
 

@@ -11,8 +11,6 @@ use strum::IntoEnumIterator;
 
 use self::choices::{SetupChoice, mode_choices};
 use self::labels::{label, place_of};
-use super::node::{NodeSocket, NodeSocketState};
-use super::probe::ProbeResult;
 use super::responses::SetupAnswers;
 use super::service::SetupProgress;
 use super::step::SetupStep;
@@ -26,8 +24,9 @@ use crate::domain::configs::pool_list::{KnownPool, KnownPools};
 use crate::domain::configs::views::form::ConfigFormField;
 use crate::domain::configs::views::notes::FieldNotes;
 use crate::domain::configs::{
-    BitcoinNetwork, ClientConfig, ConfigFindings, MiningMode, TemplateProvider,
+    BitcoinNetwork, ClientConfig, ConfigFindings, MiningMode, PeerProbeResult, TemplateProvider,
 };
+use crate::programs::bitcoin_core::node_sockets::{NodeSocket, NodeSocketState};
 
 /// A step in the row at the top of each page.
 struct StepLink {
@@ -80,7 +79,7 @@ pub struct StepPage {
     nodes: Vec<NodeSocket>,
     /// The results of the connection test.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tried: Vec<ProbeResult>,
+    tried: Vec<PeerProbeResult>,
     /// Why no client can be started, if none can.
     #[serde(skip_serializing_if = "Option::is_none")]
     no_client: Option<String>,
@@ -203,7 +202,7 @@ impl StepPage {
     /// if none can.
     pub fn with_preview(
         self,
-        preview: Option<(ClientConfig, Vec<ProbeResult>)>,
+        preview: Option<(ClientConfig, Vec<PeerProbeResult>)>,
         no_client: Option<String>,
     ) -> Self {
         let (config, tried) =

@@ -9,6 +9,7 @@
 //! * [`socket_check`]: checks whether there is a socket and whether a node answers on it. Blocking.
 //! * `bootstrap`: the first message of Cap'n Proto RPC and its reply.
 //! * `permissions`: why access to a socket is denied, and the command to fix it.
+//! * [`node_sockets`]: the socket of each network on this machine.
 //! * [`node_status`]: the result of the check. `advice`: the fix, for each system.
 //! * [`client_lines`]: the node's replies in a client's log.
 
@@ -16,6 +17,7 @@ mod advice;
 mod bootstrap;
 pub mod client_lines;
 pub mod network;
+pub mod node_sockets;
 pub mod node_status;
 mod permissions;
 pub mod places;

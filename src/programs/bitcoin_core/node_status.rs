@@ -28,6 +28,8 @@ pub enum NodeStatus {
     Syncing,
     /// A process is listening, but does not respond like a node.
     Silent,
+    /// The node answered the first message, but the client in use cannot work with it.
+    Unusable,
 }
 
 impl NodeStatus {
@@ -43,6 +45,7 @@ impl NodeStatus {
             Self::WrongNetwork => "Wrong network",
             Self::Syncing => "The node is not ready yet",
             Self::Silent => "No response",
+            Self::Unusable => "The client cannot use the node",
         }
     }
 }

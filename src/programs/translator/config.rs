@@ -13,9 +13,11 @@ mod tests;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr as _;
 
-use ipnet::Ipv4Net;
 use key_utils::Secp256k1PublicKey;
 use toml::{Table, Value};
+
+use crate::base::listeners::overlap;
+use crate::programs::telemetry_network::check_network;
 
 pub use read::{TranslatorFileNote, TranslatorImport, read};
 
@@ -233,14 +235,10 @@ impl TranslatorConfig {
             }
         }
         for network in self.telemetry_networks.iter().take(LONGEST_LIST) {
-            if !is_private_network(network) {
+            if let Err(why) = check_network(network) {
                 fault(
                     "miner_telemetry.cidrs",
-                    format!(
-                        "The translator would ignore `{}`. Enter a private IPv4 network of at most 256 addresses, such as \
-                         192.168.1.0/24.",
-                        short(network)
-                    ),
+                    format!("`{}` {why}", short(network)),
                 );
             }
         }
@@ -358,20 +356,4 @@ fn identity_fault(identity: &str) -> Option<String> {
     } else {
         None
     }
-}
-
-/// Whether the two addresses conflict, so that only one of them can be bound.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let (a, b) = (one.ip(), other.ip());
-    one.port() == other.port() && (a == b || a.is_unspecified() || b.is_unspecified())
-}
-
-/// The networks that `asic_rs` telemetry accepts (`monitoring/miner_telemetry.rs` of stratum-apps
-/// 0.7.0): private networks with at most 256 addresses.
-fn is_private_network(text: &str) -> bool {
-    text.parse::<Ipv4Net>().is_ok_and(|network| {
-        network.prefix_len() >= 24
-            && network.network().is_private()
-            && network.broadcast().is_private()
-    })
 }

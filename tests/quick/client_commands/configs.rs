@@ -138,6 +138,55 @@ async fn a_file_comes_in_is_shown_and_goes_out_again() {
 }
 
 #[tokio::test]
+async fn a_translators_file_is_added_to_a_configuration_and_exported() {
+    let manager = Manager::start().await;
+    let config = solo_config(free_port(), free_port(), 8442);
+    manager.save_config("home", &config).await;
+    let said = ask(
+        &manager,
+        &["configs", "show", "home", "--program", "translator"],
+    )
+    .wrong(1);
+    assert!(said.contains("no port for Stratum V1 miners"), "{said}");
+    let file = manager.scratch().join("translator-config.toml");
+    fs::write(&file, include_str!("../../data/translator/beside_jdc.toml")).unwrap();
+    let path = file.to_str().unwrap();
+    let said = ask(&manager, &["configs", "import", path]).wrong(1);
+    assert!(
+        said.contains(&format!("jd-manager configs import {path} --into NAME")),
+        "{said}"
+    );
+    let said = ask(&manager, &["configs", "import", path, "--into", "home"]).well();
+    assert!(
+        said.contains("was saved as revision 2")
+            && said.contains("not imported: Line 9, monitoring_cache_refresh_secs: "),
+        "{said}"
+    );
+    let shown = ask(
+        &manager,
+        &["configs", "show", "home", "--program", "translator"],
+    )
+    .well();
+    assert!(shown.contains("downstream_port = 33723"), "{shown}");
+    let exported = ask(
+        &manager,
+        &["configs", "export", "home", "--program", "translator"],
+    )
+    .well();
+    assert_eq!(exported, shown);
+    // There is no translator beside the client.
+    let tried = ask(&manager, &["configs", "try", "home"]);
+    assert_eq!(tried.code, 1, "{tried:?}");
+    for part in [
+        "accepts this configuration",
+        "has no translator",
+        "Template provider (127.0.0.1:8442): ",
+    ] {
+        assert!(tried.out.contains(part), "{part}: {tried:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_file_is_said_key_by_key() {
     let manager = Manager::start().await;
     let mut config = solo_config(free_port(), free_port(), 8442);

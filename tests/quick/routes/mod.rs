@@ -21,6 +21,7 @@ mod scrape;
 mod setup;
 mod statics;
 mod translator;
+mod translator_files;
 mod trial;
 
 use crate::harness::Manager;

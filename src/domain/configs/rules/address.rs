@@ -1,7 +1,8 @@
 //! Rules for socket addresses, hosts, networks and directories, as the client (0.6.0) reads them.
 
 use super::scalar::shown;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use crate::programs::telemetry_network::check_network;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The length of the longest host name (RFC 1035, text form).
 const LONGEST_HOST: usize = 253;
@@ -169,38 +170,9 @@ fn port_number(text: &str) -> Result<u16, String> {
 /// networks with a warning.
 pub fn private_network(text: &str) -> Result<String, String> {
     let text = text.trim();
-    let Some((address, prefix)) = text.split_once('/') else {
-        return Err(format!(
-            "{} has no prefix length. Enter a network such as 192.168.1.0/24.",
-            shown(text)
-        ));
-    };
-    let Ok(address) = address.parse::<Ipv4Addr>() else {
-        return Err(format!(
-            "{} is not an IPv4 address. The client searches only IPv4 networks.",
-            shown(address)
-        ));
-    };
-    match prefix.parse::<u8>() {
-        Ok(24..=32) => {}
-        Ok(0..=23) => {
-            return Err(format!(
-                "/{prefix} has too many addresses to search. The largest network allowed is /24 (256 addresses)."
-            ));
-        }
-        _ => {
-            return Err(format!(
-                "{} is not a valid prefix length. Enter a number from 24 to 32.",
-                shown(prefix)
-            ));
-        }
-    }
-    if !address.is_private() {
-        return Err(format!(
-            "{address} is not a private address. The client searches only 10.x, 172.16.x to 172.31.x and 192.168.x."
-        ));
-    }
-    Ok(text.into())
+    check_network(text)
+        .map(|()| text.into())
+        .map_err(|fault| format!("{} {fault}", shown(text)))
 }
 
 /// The number of addresses in a network that [`private_network`] accepted.
@@ -234,21 +206,11 @@ pub fn data_dir(text: &str, chain_folder: &str) -> Result<String, String> {
     Ok(text.into())
 }
 
-/// Whether two listeners conflict: the same port, and the same address or one that includes the
-/// other.
-pub fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    // On Linux `[::]` also accepts IPv4 connections by default, so it includes all addresses.
-    let covers = |one: IpAddr, other: IpAddr| match one {
-        IpAddr::V4(one) => one.is_unspecified() && other.is_ipv4(),
-        IpAddr::V6(one) => one.is_unspecified(),
-    };
-    a.port() == b.port() && (a.ip() == b.ip() || covers(a.ip(), b.ip()) || covers(b.ip(), a.ip()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::net::Ipv4Addr;
 
     #[test]
     fn something_that_listens_has_an_ip_and_a_port() {
@@ -350,22 +312,16 @@ mod tests {
     }
 
     #[test]
-    fn networks_to_search_are_private_and_small() {
-        for good in ["192.168.1.0/24", "10.0.0.5/32", "172.31.0.0/30"] {
-            assert_eq!(private_network(good), Ok(good.into()));
-        }
-        for (bad, says) in [
-            ("192.168.1.0", "no prefix"),
-            ("192.168.0.0/16", "too many"),
-            ("8.8.8.0/24", "not a private"),
-            ("172.32.0.0/24", "not a private"),
-            ("fd00::/64", "not an IPv4"),
-            ("192.168.1.0/33", "not a valid prefix length"),
-            ("192.168.1.0/x", "not a valid prefix length"),
-        ] {
-            let message = private_network(bad).unwrap_err();
-            assert!(message.contains(says), "{bad}: {message}");
-        }
+    fn a_network_that_is_not_searched_is_quoted() {
+        assert_eq!(
+            private_network(" 192.168.1.0/24 "),
+            Ok("192.168.1.0/24".into())
+        );
+        let message = private_network("8.8.8.0/24").unwrap_err();
+        assert!(
+            message.starts_with("“8.8.8.0/24” is not a private network."),
+            "{message}"
+        );
     }
 
     #[test]
@@ -390,25 +346,6 @@ mod tests {
         );
         assert!(data_dir(&longest, "signet").is_ok());
         assert!(data_dir(&format!("{longest}d"), "signet").is_err());
-    }
-
-    #[test]
-    fn listeners_overlap_on_one_port_of_addresses_that_cover_each_other() {
-        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
-        for (a, b, overlaps) in [
-            ("127.0.0.1:1", "127.0.0.1:1", true),
-            ("127.0.0.1:1", "127.0.0.1:2", false),
-            ("0.0.0.0:1", "127.0.0.1:1", true),
-            ("[::]:1", "127.0.0.1:1", true),
-            ("0.0.0.0:1", "[::1]:1", false),
-            ("192.168.1.2:1", "127.0.0.1:1", false),
-        ] {
-            assert_eq!(
-                (overlap(at(a), at(b)), overlap(at(b), at(a))),
-                (overlaps, overlaps),
-                "{a} {b}"
-            );
-        }
     }
 
     proptest! {

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::{ConfigFindings, address};
+use super::ConfigFindings;
+use crate::base::listeners::overlap;
 use crate::domain::configs::model::TranslatorSettings;
 
 /// `client`: where the client listens for miners, and where its monitoring does.
@@ -28,7 +29,7 @@ pub fn check(
                 own.port()
             ),
         );
-    } else if let Some(other) = others.find(|other| address::overlap(*other, own)) {
+    } else if let Some(other) = others.find(|other| overlap(*other, own)) {
         found.error(
             at,
             format!(

@@ -1,12 +1,16 @@
-//! The page for importing a client's file, and the removal of secrets before a file is shown again.
+//! The page for importing a client's file, the offer to add a translator's file to a configuration,
+//! and the removal of secrets before a file is shown again.
 
 use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::translator_lines;
 use super::values::Pairs;
 use crate::base::error::{Error, FieldError};
+use crate::domain::configs::config_view::ConfigSummary;
 use crate::domain::configs::toml_file::SOLO_OFFER;
+use crate::domain::configs::translator_import::TranslatorFile;
 use crate::domain::keys::{MASK, without_secret_keys};
 
 /// `GET /saved-configs/import`, also with the errors of a rejected import.
@@ -24,6 +28,9 @@ pub struct ImportPage {
     errors: Vec<FieldError>,
     #[serde(skip)]
     secret_was_taken_out: bool,
+    /// Set for a translator's file.
+    #[serde(skip)]
+    offer: Option<TranslatorOffer>,
 }
 
 crate::view!(ImportPage { "main" => as_main });
@@ -52,6 +59,25 @@ impl ImportPage {
             solo: !sent("solo").is_empty(),
             errors,
             secret_was_taken_out,
+            offer: None,
+        }
+    }
+
+    /// The same page for a translator's file.
+    #[must_use]
+    pub fn with_offer(self, offer: TranslatorOffer) -> Self {
+        // The offer says what the file is, and has the problems of the file as a whole.
+        let is_other =
+            |error: &FieldError| !error.pointer.is_empty() && !offer.errors.contains(error);
+        Self {
+            errors: self
+                .errors
+                .into_iter()
+                .filter(is_other)
+                .chain(offer.errors.iter().cloned())
+                .collect(),
+            offer: Some(offer),
+            ..self
         }
     }
 
@@ -81,6 +107,52 @@ impl ImportPage {
             .into_iter()
             .find(|field| self.is_at(error, field))
             .unwrap_or("toml")
+    }
+}
+
+/// The offer to add a translator's file to a saved configuration.
+#[derive(Debug)]
+pub struct TranslatorOffer {
+    /// The settings of the file: label and value.
+    lines: Vec<(String, String)>,
+    /// The values that are not imported, and the reasons.
+    not_imported: Vec<FieldError>,
+    /// The problems of the file.
+    errors: Vec<FieldError>,
+    /// Id and name of each configuration, and whether it is selected.
+    configs: Vec<(String, String, bool)>,
+}
+
+impl TranslatorOffer {
+    /// The offer for the file in a form, with all saved configurations.
+    pub fn new(pairs: &Pairs, configs: Vec<ConfigSummary>) -> Self {
+        let sent = |name: &str| pairs.iter().rev().find(|(key, _)| key == name);
+        let chosen = sent("config_id").map_or("", |(_, id)| id.as_str());
+        let file = TranslatorFile::read(sent("toml").map_or("", |(_, text)| text.as_str()));
+        let (lines, not_imported, errors) = match file {
+            Ok(file) => (
+                translator_lines(&file.settings),
+                file.not_imported,
+                Vec::new(),
+            ),
+            Err(errors) => (Vec::new(), Vec::new(), errors),
+        };
+        let is_chosen = |config: &ConfigSummary| match chosen {
+            "" => config.is_active,
+            id => config.id.to_string() == id,
+        };
+        Self {
+            lines,
+            not_imported,
+            errors,
+            configs: configs
+                .into_iter()
+                .map(|config| {
+                    let is_chosen = is_chosen(&config);
+                    (config.id.to_string(), config.name, is_chosen)
+                })
+                .collect(),
+        }
     }
 }
 

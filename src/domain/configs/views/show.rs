@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::notes::{FindingNotes, notes};
-use super::{mode_text, values, versions_text};
+use super::{mode_text, translator_file, translator_lines, values, versions_text};
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::FieldError;
 use crate::domain::configs::config_view::{SavedConfig, judged, versions_for};
@@ -42,6 +42,8 @@ pub struct ShowPage {
     file: Option<String>,
     #[serde(skip)]
     file_version: ClientVersion,
+    #[serde(skip)]
+    translator_file: Option<String>,
 }
 
 crate::view!(ShowPage { "main" => as_main });
@@ -97,6 +99,7 @@ impl ShowPage {
             runs_on: versions_text(&saved.config),
             file: render_masked(&saved.config, &file_version).ok(),
             file_version,
+            translator_file: translator_file(&saved.config).and_then(std::result::Result::ok),
             saved,
         }
     }
@@ -111,6 +114,11 @@ impl ShowPage {
 
     fn revisions(&self) -> String {
         revisions_text(self.saved.revision)
+    }
+
+    /// The settings for Stratum V1 miners, if the port is on.
+    fn translator(&self) -> Option<Vec<(String, String)>> {
+        self.saved.config.enabled_translator().map(translator_lines)
     }
 
     fn rare(&self) -> Vec<(String, String)> {

@@ -3,7 +3,7 @@
 
 use super::super::snapshot::{Snapshot, TRANSLATOR_PATIENCE, TranslatorHealth};
 use super::{
-    CheckOutcome, LONG_WAIT, MANY_STARTS, SETTLING, bad, capitalised, unknown, warning, well,
+    CheckOutcome, LONG_WAIT, MANY_RETRIES, SETTLING, bad, capitalised, unknown, warning, well,
 };
 use crate::base::clock::{Timestamp, human_duration};
 use crate::domain::instances::{InstanceProgram, TRANSLATOR_RETRIES};
@@ -122,9 +122,9 @@ fn running(
     if report.without_channel > 0 {
         return stuck(report);
     }
-    if usize::try_from(program.failures).unwrap_or(usize::MAX) >= MANY_STARTS {
+    if usize::try_from(program.failures).unwrap_or(usize::MAX) >= MANY_RETRIES {
         return warning(format!(
-            "The translator is running, but exited unexpectedly at least {MANY_STARTS} times in a row. {}",
+            "The translator is running, but exited unexpectedly at least {MANY_RETRIES} times in a row. {}",
             exit_text(program)
         ));
     }

@@ -39,6 +39,9 @@ pub struct TranslatorImport {
     pub config: TranslatorConfig,
     /// Keys that were ignored and why.
     pub notes: Vec<TranslatorFileNote>,
+    /// The lines of the other keys, from 1. Keys are in lower case, with their tables:
+    /// `upstreams[0].port`.
+    pub lines: BTreeMap<String, usize>,
 }
 
 /// How a key is treated.
@@ -156,6 +159,11 @@ pub fn read(text: &str) -> Result<TranslatorImport, Vec<TranslatorFileNote>> {
         (Some(config), errors) if errors.is_empty() => Ok(TranslatorImport {
             config,
             notes: entries.notes,
+            lines: entries
+                .values
+                .into_iter()
+                .map(|(key, (line, _))| (key, line))
+                .collect(),
         }),
         (_, errors) => Err(errors),
     }
@@ -210,7 +218,7 @@ impl FileEntries<'_> {
                 DeValue::Table(_) => self.note(
                     key,
                     line,
-                    "Only the first upstream is imported, because a translator in jd-manager has one client.",
+                    "jd-manager ignores further upstreams: its translator connects only to its client.",
                 ),
                 _ => self.error(
                     key,

@@ -1,17 +1,17 @@
-//! The connection test of setup: would the servers of a configuration accept its client. Failures
-//! are only warnings, because a server can be down for a while.
+//! The connection test of setup and of a saved configuration: would the servers of a configuration
+//! accept its client. Failures are only warnings, because a server can be down for a while.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::node;
-use crate::domain::configs::{ClientConfig, TemplateProvider};
+use super::model::{ClientConfig, TemplateProvider};
+use crate::programs::bitcoin_core::node_sockets::{self, NodeSocketState};
 use crate::programs::sv2_peer::{PeerRole, PeerTarget, probe};
 
 /// The result of one connection test.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "TriedAddress")]
-pub struct ProbeResult {
+pub struct PeerProbeResult {
     /// The server: `Template provider`, `Pool 1`.
     pub what: String,
     /// Host and port, or a path.
@@ -25,7 +25,7 @@ pub struct ProbeResult {
 
 /// Tests all servers of a configuration at the same time. Takes as long as the slowest test, at
 /// most 5 s.
-pub async fn probe_all(config: &ClientConfig) -> Vec<ProbeResult> {
+pub async fn probe_peers(config: &ClientConfig) -> Vec<PeerProbeResult> {
     let mut targets: Vec<(String, PeerTarget, Option<usize>)> = Vec::new();
     let mut tried = Vec::new();
     if let TemplateProvider::BitcoinCoreIpc {
@@ -34,15 +34,15 @@ pub async fn probe_all(config: &ClientConfig) -> Vec<ProbeResult> {
     {
         let (network, dir) = (*network, data_dir.clone().unwrap_or_default());
         if let Ok(Some(socket)) =
-            tokio::task::spawn_blocking(move || node::socket(network, &dir)).await
+            tokio::task::spawn_blocking(move || node_sockets::socket(network, &dir)).await
         {
-            let listens = socket.standing == node::NodeSocketState::Answers;
+            let listens = socket.standing == NodeSocketState::Answers;
             let advice = socket
                 .advice()
                 .map(|advice| format!(". {advice}"))
                 .unwrap_or_default();
             let detail = format!("The socket {}{advice}", socket.words());
-            tried.push(ProbeResult {
+            tried.push(PeerProbeResult {
                 what: format!("Bitcoin Core, {network}"),
                 place: socket.path,
                 listens,
@@ -79,7 +79,7 @@ pub async fn probe_all(config: &ClientConfig) -> Vec<ProbeResult> {
     tried
 }
 
-async fn try_target(what: String, target: PeerTarget, pool: Option<usize>) -> ProbeResult {
+async fn try_target(what: String, target: PeerTarget, pool: Option<usize>) -> PeerProbeResult {
     let outcome = probe(&target).await;
     let detail = match (outcome.is_answer(), target.role()) {
         (true, PeerRole::TemplateProvider) => "Reachable.".to_owned(),
@@ -88,7 +88,7 @@ async fn try_target(what: String, target: PeerTarget, pool: Option<usize>) -> Pr
         }
         (false, role) => outcome.text(role, &target.name(pool)),
     };
-    ProbeResult {
+    PeerProbeResult {
         what,
         place: target.address(),
         listens: outcome.is_answer(),
@@ -111,7 +111,7 @@ mod tests {
         let (answering, _) = FakePeer::Answering.serve().await;
         assert_eq!(
             find(answering, PUBLIC_KEY).await,
-            ProbeResult {
+            PeerProbeResult {
                 what: "JDS".into(),
                 place: format!("127.0.0.1:{answering}"),
                 listens: true,

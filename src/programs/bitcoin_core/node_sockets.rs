@@ -1,8 +1,7 @@
-//! Bitcoin Core on this machine, as setup shows it: the socket of each network and whether a client
-//! can use it.
+//! Bitcoin Core on this machine, as setup and the test of a configuration show it: the socket of
+//! each network and whether a client can use it.
 //!
-//! `programs/bitcoin_core/socket_check.rs` does the check; this module starts no client. Blocks for
-//! at most [`PATIENCE`].
+//! `socket_check` does the check; this module starts no client. Blocks for at most [`PATIENCE`].
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use strum::IntoEnumIterator;
 
-use crate::domain::configs::BitcoinNetwork;
-use crate::programs::bitcoin_core::socket_check::{self, LONGEST_PATH};
-use crate::programs::bitcoin_core::{NodeStatus, places};
+use super::network::BitcoinNetwork;
+use super::node_status::NodeStatus;
+use super::places;
+use super::socket_check::{self, LONGEST_PATH};
 
 /// The time limit for all sockets together, because a page waits for the result.
 const PATIENCE: Duration = socket_check::PATIENCE;
@@ -131,6 +131,7 @@ fn of(dir: &Path, named: &str, network: BitcoinNetwork, deadline: Instant) -> No
         NodeStatus::NotASocket
         | NodeStatus::Stale
         | NodeStatus::Silent
+        | NodeStatus::Unusable
         | NodeStatus::WrongVersion
         | NodeStatus::WrongNetwork
         | NodeStatus::Syncing => NodeSocketState::Silent,
