@@ -23,7 +23,9 @@ use crate::domain::legacy_api::FirstGeneration;
 use crate::domain::logs::LogService;
 use crate::domain::logs::routes::LogPagesState;
 use crate::domain::metrics::routes::MetricsRoutesState;
-use crate::domain::metrics::{self, LatestMetrics, MetricService, Retention, Sampler};
+use crate::domain::metrics::{
+    self, LatestMetrics, MetricService, Retention, Sampler, TranslatorBoard,
+};
 use crate::domain::miners::{MinerService, MinerTracker, UnlistedMiners};
 use crate::domain::node::NodeService;
 use crate::domain::setup::SetupService;
@@ -429,12 +431,13 @@ async fn measure(
         board.clone(),
     );
     let (observer, observed) = tokio::sync::mpsc::channel(1);
-    let unlisted = UnlistedMiners::default();
+    let (unlisted, translators) = (UnlistedMiners::default(), TranslatorBoard::default());
     let tracker = MinerTracker::new(
         db.clone(),
         instances.clone(),
         settings.sample_interval,
         unlisted.clone(),
+        translators.clone(),
     );
     tokio::spawn(tracker.run(observed, stop.clone()));
     tokio::spawn(sampler.with_observer(observer).run(stop.clone()));
@@ -448,7 +451,8 @@ async fn measure(
         keep,
         rounds,
         board,
-    );
+    )
+    .with_translators(translators);
     let miners = MinerService::new(db.clone(), instances.clone(), unlisted);
     Ok((metrics, miners))
 }

@@ -110,6 +110,11 @@ impl InstanceService {
         self.root.join(id.to_string()).join(names::LOGS)
     }
 
+    /// The directory of its translator's log files.
+    pub fn translator_log_dir(&self, id: InstanceId) -> PathBuf {
+        self.root.join(id.to_string()).join(names::TRANSLATOR_LOGS)
+    }
+
     /// The log of an instance without the secret keys that the manager knows.
     pub fn log(&self, id: InstanceId) -> InstanceLog {
         InstanceLog::new(self.log_dir(id)).masked(self.secret_mask())

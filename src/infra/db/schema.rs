@@ -304,6 +304,14 @@ diesel::table! {
         offline_since -> Nullable<BigInt>,
         seen_at -> BigInt,
         baseline -> Text,
+        reasons -> Text,
+    }
+}
+
+diesel::table! {
+    miner_logs (instance_id) {
+        instance_id -> Text,
+        state -> Text,
     }
 }
 
@@ -431,4 +439,4 @@ diesel::allow_tables_to_appear_in_same_query!(
     alert_silences,
     instances
 );
-diesel::allow_tables_to_appear_in_same_query!(instances, miners);
+diesel::allow_tables_to_appear_in_same_query!(instances, miner_logs, miners);
