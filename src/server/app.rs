@@ -190,7 +190,15 @@ where
     let caretaker = tokio::spawn(
         HealthMonitor::new(health.clone(), settings.health_interval).run(stop.clone()),
     );
-    tokio::spawn(AlertFeed::new(alerts.clone(), health.clone(), metrics.clone()).run(stop.clone()));
+    tokio::spawn(
+        AlertFeed::new(
+            alerts.clone(),
+            health.clone(),
+            metrics.clone(),
+            miners.clone(),
+        )
+        .run(stop.clone()),
+    );
     let setups = SetupService::new(
         db.clone(),
         configs.clone(),

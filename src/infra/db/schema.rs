@@ -36,9 +36,10 @@ diesel::table! {
 }
 
 diesel::table! {
-    alert_memories (rule_id, instance_id) {
+    alert_memories (rule_id, instance_id, miner) {
         rule_id -> Text,
         instance_id -> Text,
+        miner -> Text,
         since -> Nullable<BigInt>,
         counts -> Bool,
         gone -> Nullable<BigInt>,
