@@ -23,7 +23,9 @@ use crate::domain::legacy_api::FirstGeneration;
 use crate::domain::logs::LogService;
 use crate::domain::logs::routes::LogPagesState;
 use crate::domain::metrics::routes::MetricsRoutesState;
-use crate::domain::metrics::{self, LatestMetrics, MetricService, Retention, Sampler};
+use crate::domain::metrics::{
+    self, LatestMetrics, MetricService, Retention, Sampler, TranslatorBoard,
+};
 use crate::domain::miners::{MinerService, MinerTracker, TranslatorReports, UnlistedMiners};
 use crate::domain::node::NodeService;
 use crate::domain::setup::SetupService;
@@ -192,7 +194,15 @@ where
     let caretaker = tokio::spawn(
         HealthMonitor::new(health.clone(), settings.health_interval).run(stop.clone()),
     );
-    tokio::spawn(AlertFeed::new(alerts.clone(), health.clone(), metrics.clone()).run(stop.clone()));
+    tokio::spawn(
+        AlertFeed::new(
+            alerts.clone(),
+            health.clone(),
+            metrics.clone(),
+            miners.clone(),
+        )
+        .run(stop.clone()),
+    );
     let setups = SetupService::new(
         db.clone(),
         configs.clone(),
@@ -436,12 +446,13 @@ async fn measure(
         board.clone(),
     );
     let (observer, observed) = tokio::sync::mpsc::channel(1);
-    let unlisted = UnlistedMiners::default();
+    let (unlisted, translators) = (UnlistedMiners::default(), TranslatorBoard::default());
     let tracker = MinerTracker::new(
         db.clone(),
         instances.clone(),
         settings.sample_interval,
         unlisted.clone(),
+        translators.clone(),
     );
     let tracker = tracker.reporting_to(reports.clone());
     tokio::spawn(tracker.run(observed, stop.clone()));
@@ -456,7 +467,8 @@ async fn measure(
         keep,
         rounds,
         board,
-    );
+    )
+    .with_translators(translators);
     let miners = MinerService::new(db.clone(), instances.clone(), unlisted);
     Ok((metrics, miners))
 }

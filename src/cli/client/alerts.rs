@@ -23,6 +23,7 @@ struct ApiAlerts {
 struct ApiActiveAlert {
     rule: String,
     instance: String,
+    miner: String,
     since: Option<String>,
     told: Option<String>,
 }
@@ -56,7 +57,10 @@ pub(super) async fn run(
         for one in &alerts.standing {
             table.row(vec![
                 TableCell::new(&one.instance),
-                TableCell::new(&one.rule),
+                TableCell::new(&match one.miner.as_str() {
+                    "" => one.rule.clone(),
+                    miner => format!("{} ({miner})", one.rule),
+                }),
                 TableCell::or_dash(age(one.since.as_deref())),
                 TableCell::new(
                     age(one.told.as_deref())

@@ -73,6 +73,7 @@ fn of_instance(seen: &InstanceObservation, words: String) -> NotificationItem {
     NotificationItem {
         id,
         name,
+        miner: String::new(),
         words,
         text: String::new(),
         since: None,
@@ -138,5 +139,9 @@ pub fn of_condition(condition: &RuleCondition) -> String {
         RuleCondition::BlockFound => "a block is found".into(),
         RuleCondition::BestDifficulty => "a share sets a new best difficulty".into(),
         RuleCondition::UpdateAvailable => "a newer client is available".into(),
+        RuleCondition::MinerOffline { miner: None } => "a miner is offline".into(),
+        RuleCondition::MinerOffline { miner: Some(miner) } => {
+            format!("the miner {miner} is offline")
+        }
     }
 }

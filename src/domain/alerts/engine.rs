@@ -10,15 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::delivery::{DeliveryWorker, HOLD, queries as posted};
 use super::display;
-use super::evaluate::{ConditionResult, evaluate};
+use super::evaluate::{ConditionResult, evaluate_all};
 use super::grouping::{MOST, NotificationEvent, NotificationItem, items_of, rule_of, said};
 use super::model::{AlertRule, InstanceObservation};
-use super::queries;
+use super::queries::{self, RuleStateKey};
 use super::service::Alerts;
 use super::state_machine::{RuleState, grown, step};
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
-use crate::base::ids::{ChannelId, InstanceId, RuleId};
+use crate::base::ids::{ChannelId, InstanceId};
 
 /// After this time without observations, the state of an instance is uncertain.
 const GAP: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ struct RuleContext {
     /// Instances without recent observations: conditions that had not held long enough start again.
     is_new: HashSet<InstanceId>,
     rules: Vec<AlertRule>,
-    memories: HashMap<(RuleId, InstanceId), RuleState>,
+    memories: HashMap<RuleStateKey, RuleState>,
     silences: HashMap<InstanceId, Timestamp>,
     channels: Vec<ChannelId>,
 }
@@ -38,7 +38,7 @@ struct RuleContext {
 /// The result of an evaluation.
 #[derive(Default)]
 struct EvaluationResult {
-    memories: Vec<((RuleId, InstanceId), RuleState)>,
+    memories: Vec<(RuleStateKey, RuleState)>,
     notices: Vec<RuleNotice>,
 }
 
@@ -59,76 +59,115 @@ impl RuleContext {
         now: Timestamp,
         outcome: &mut EvaluationResult,
     ) {
-        let minute = now.minute_of_day();
-        let is_silenced = self
-            .silences
-            .get(&seen.instance)
-            .is_some_and(|until| now < *until);
         for rule in self
             .rules
             .iter()
             .filter(|rule| rule.enabled && rule.is_about(seen.instance))
         {
-            let key = (rule.id, seen.instance);
-            let before = self.memories.get(&key).cloned().unwrap_or_default();
-            let mut memory = before.clone();
             let receivers = self.receivers(rule);
-            let verdict = evaluate(&rule.condition, seen);
-            if self.is_new.contains(&seen.instance) {
-                memory.prune_unseen(rule, now);
+            let results = evaluate_all(&rule.condition, seen);
+            self.clear_unlisted(rule, seen, &results, outcome);
+            for (miner, verdict) in results {
+                let key = RuleStateKey {
+                    rule: rule.id,
+                    instance: seen.instance,
+                    miner,
+                };
+                self.evaluate_rule(rule, seen, (key, verdict), &receivers, now, outcome);
             }
-            let told = match &verdict {
-                ConditionResult::Holds(_) | ConditionResult::Not | ConditionResult::Unknown
-                    if seen.is_at_rest =>
-                {
-                    memory.rest();
+        }
+    }
+
+    /// Ends the alerts about miners that are not listed any more, without a notification.
+    fn clear_unlisted(
+        &self,
+        rule: &AlertRule,
+        seen: &InstanceObservation,
+        results: &[(String, ConditionResult)],
+        outcome: &mut EvaluationResult,
+    ) {
+        if seen.miners.is_none() {
+            return;
+        }
+        let gone = self.memories.keys().filter(|key| {
+            (key.rule, key.instance) == (rule.id, seen.instance)
+                && !results.iter().any(|(miner, _)| *miner == key.miner)
+        });
+        let gone = gone.map(|key| (key.clone(), RuleState::default()));
+        outcome.memories.extend(gone);
+    }
+
+    /// Evaluates a rule on what was observed of an instance or of one of its miners.
+    fn evaluate_rule(
+        &self,
+        rule: &AlertRule,
+        seen: &InstanceObservation,
+        (key, verdict): (RuleStateKey, ConditionResult),
+        receivers: &[ChannelId],
+        now: Timestamp,
+        outcome: &mut EvaluationResult,
+    ) {
+        let minute = now.minute_of_day();
+        let is_silenced = self
+            .silences
+            .get(&seen.instance)
+            .is_some_and(|until| now < *until);
+        let before = self.memories.get(&key).cloned().unwrap_or_default();
+        let mut memory = before.clone();
+        if self.is_new.contains(&seen.instance) {
+            memory.prune_unseen(rule, now);
+        }
+        let told = match &verdict {
+            ConditionResult::Holds(_) | ConditionResult::Not | ConditionResult::Unknown
+                if seen.is_at_rest =>
+            {
+                memory.rest();
+                None
+            }
+            ConditionResult::Unknown => {
+                memory.clear_pending();
+                None
+            }
+            ConditionResult::Figure(figure) => {
+                let from = grown(rule, &mut memory, *figure, minute, is_silenced);
+                from.map(|from| {
+                    (
+                        NotificationEvent::Happened,
+                        display::of_growth(rule, seen, from, *figure),
+                    )
+                })
+            }
+            ConditionResult::Holds(_) | ConditionResult::Not => {
+                let why = if let ConditionResult::Holds(why) = &verdict {
+                    Some(why)
+                } else {
                     None
-                }
-                ConditionResult::Unknown => {
-                    memory.clear_pending();
-                    None
-                }
-                ConditionResult::Figure(figure) => {
-                    let from = grown(rule, &mut memory, *figure, minute, is_silenced);
-                    from.map(|from| {
-                        (
-                            NotificationEvent::Happened,
-                            display::of_growth(rule, seen, from, *figure),
-                        )
-                    })
-                }
-                ConditionResult::Holds(_) | ConditionResult::Not => {
-                    let why = if let ConditionResult::Holds(why) = &verdict {
-                        Some(why)
-                    } else {
-                        None
-                    };
-                    // Problems that last are reported to the first channel that is added.
-                    let may_not = is_silenced || receivers.is_empty();
-                    let notice = step(
-                        rule,
-                        &mut memory,
-                        why.map(|why| why.words.as_str()),
-                        now,
-                        minute,
-                        may_not,
-                    );
-                    notice
-                        .map(|notice| (notice.kind.into(), display::of_notice(seen, &notice, why)))
-                }
-            };
-            if memory != before {
-                outcome.memories.push((key, memory));
+                };
+                // Problems that last are reported to the first channel that is added.
+                let may_not = is_silenced || receivers.is_empty();
+                let notice = step(
+                    rule,
+                    &mut memory,
+                    why.map(|why| why.words.as_str()),
+                    now,
+                    minute,
+                    may_not,
+                );
+                notice.map(|notice| (notice.kind.into(), display::of_notice(seen, &notice, why)))
             }
-            if let Some((event, item)) = told {
-                outcome.notices.push(RuleNotice {
-                    rule: rule.clone(),
-                    receivers,
-                    at: now,
-                    event,
-                    item,
-                });
-            }
+        };
+        let miner = key.miner.clone();
+        if memory != before {
+            outcome.memories.push((key, memory));
+        }
+        if let Some((event, item)) = told {
+            outcome.notices.push(RuleNotice {
+                rule: rule.clone(),
+                receivers: receivers.to_vec(),
+                at: now,
+                event,
+                item: NotificationItem { miner, ..item },
+            });
         }
     }
 
@@ -243,9 +282,9 @@ impl Alerts {
                 for (key, memory) in outcome
                     .memories
                     .iter()
-                    .filter(|((_, instance), _)| present.contains(instance))
+                    .filter(|(key, _)| present.contains(&key.instance))
                 {
-                    queries::set_memory(c, *key, memory)?;
+                    queries::set_memory(c, key, memory)?;
                 }
                 outcome
                     .notices
@@ -357,7 +396,7 @@ fn post(
     let is_other = |former: &[NotificationItem]| {
         !former
             .iter()
-            .any(|former| items.iter().any(|item| item.id == former.id))
+            .any(|former| items.iter().any(|item| item.is_about(former)))
     };
     match former.filter(|(.., former)| former.len() + items.len() <= MOST && is_other(former)) {
         Some((id, first, mut all)) => {

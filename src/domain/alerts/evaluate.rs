@@ -1,8 +1,8 @@
 //! Evaluates a condition on an observation of an instance, and states the reason. No I/O.
 
 use super::model::{
-    AlertSeverity, InstanceObservation, InstanceProblem, ObservedCheck, RuleCondition,
-    ThresholdSide,
+    AlertSeverity, InstanceObservation, InstanceProblem, ObservedCheck, ObservedMiner,
+    RuleCondition, ThresholdSide,
 };
 use crate::domain::metrics::model::{metric, title};
 use crate::infra::chart::{format_value, typed_value};
@@ -35,8 +35,53 @@ pub struct ConditionReason {
     pub text: String,
 }
 
+/// Evaluates a condition on an observation: one result for the instance, or for a condition about
+/// miners one for each miner, by [`ObservedMiner::id`].
+pub fn evaluate_all(
+    condition: &RuleCondition,
+    seen: &InstanceObservation,
+) -> Vec<(String, ConditionResult)> {
+    let RuleCondition::MinerOffline { miner: only } = condition else {
+        return vec![(String::new(), evaluate(condition, seen))];
+    };
+    let miners = seen.miners.iter().flatten();
+    let is_meant = |miner: &&ObservedMiner| {
+        only.as_ref()
+            .is_none_or(|only| *only == miner.name || *only == miner.id())
+    };
+    let result = |miner: &ObservedMiner| match miner.is_offline {
+        None => ConditionResult::Unknown,
+        Some(false) => ConditionResult::Not,
+        Some(true) => ConditionResult::Holds(why_offline(miner)),
+    };
+    // Miners that have name and address in common have different protocols: one of them is enough.
+    let mut results: Vec<(String, ConditionResult)> = Vec::new();
+    for miner in miners.filter(is_meant) {
+        let (id, result) = (miner.id(), result(miner));
+        match results.last_mut().filter(|(known, _)| *known == id) {
+            Some((_, known)) if matches!(known, ConditionResult::Holds(_)) => *known = result,
+            Some(_) => {}
+            None => results.push((id, result)),
+        }
+    }
+    results
+}
+
+fn why_offline(miner: &ObservedMiner) -> ConditionReason {
+    let name = cut(&miner.name);
+    let words = if miner.address.is_empty() {
+        format!("miner {name} is offline")
+    } else {
+        format!("miner {name} ({}) is offline", miner.address)
+    };
+    ConditionReason {
+        words,
+        text: "Check the miner's power and network connection, and the address it is set to. If you removed it for good, it leaves the list 7 days after it was last connected, and the alert ends.".into(),
+    }
+}
+
 /// Evaluates a condition on an observation.
-pub fn evaluate(condition: &RuleCondition, seen: &InstanceObservation) -> ConditionResult {
+fn evaluate(condition: &RuleCondition, seen: &InstanceObservation) -> ConditionResult {
     match condition {
         RuleCondition::State { is } => {
             let holds = match is {
@@ -85,6 +130,8 @@ pub fn evaluate(condition: &RuleCondition, seen: &InstanceObservation) -> Condit
                 })
             }
         },
+        // Evaluated for each miner.
+        RuleCondition::MinerOffline { .. } => ConditionResult::Unknown,
         RuleCondition::BlockFound => ConditionResult::Figure(seen.blocks as f64),
         RuleCondition::BestDifficulty => {
             match seen.best_difficulty.filter(|value| value.is_finite()) {

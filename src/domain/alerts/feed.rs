@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use super::model::{InstanceObservation, ObservedCheck};
+use super::model::{InstanceObservation, ObservedCheck, ObservedMiner};
 use super::service::Alerts;
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
 use crate::domain::health::HealthService;
 use crate::domain::health::model::score;
-use crate::domain::instances::Instance;
+use crate::domain::instances::{Instance, MinerProtocol};
 use crate::domain::metrics::MetricService;
+use crate::domain::miners::{ListedMiner, MinerService};
 use crate::keeper::machine::InstanceState;
 
 /// The interval of rounds over all instances, for values that change without an event.
@@ -36,11 +37,19 @@ pub struct AlertFeed {
     known: HashSet<InstanceId>,
     /// Since when instances that should run have been stopped.
     resting: HashMap<InstanceId, Instant>,
+    miners: MinerService,
+    /// The listed miners of each instance, as of the last round; `None` without a rule about them.
+    listed: Option<HashMap<InstanceId, Vec<ListedMiner>>>,
 }
 
 impl AlertFeed {
     /// A feed that has not observed anything yet.
-    pub fn new(alerts: Alerts, health: HealthService, metrics: MetricService) -> Self {
+    pub fn new(
+        alerts: Alerts,
+        health: HealthService,
+        metrics: MetricService,
+        miners: MinerService,
+    ) -> Self {
         Self {
             alerts,
             health,
@@ -48,6 +57,8 @@ impl AlertFeed {
             blocks: HashMap::new(),
             known: HashSet::new(),
             resting: HashMap::new(),
+            miners,
+            listed: None,
         }
     }
 
@@ -104,6 +115,7 @@ impl AlertFeed {
             }
             self.resting.retain(|id, _| present.contains(id));
             self.known = present;
+            self.listed = self.listed_miners().await?;
         }
         let mut seen = Vec::new();
         for instance in instances {
@@ -112,6 +124,39 @@ impl AlertFeed {
             }
         }
         self.alerts.observe(seen).await
+    }
+
+    async fn listed_miners(&self) -> Result<Option<HashMap<InstanceId, Vec<ListedMiner>>>> {
+        if !self.alerts.has_miner_rules().await? {
+            return Ok(None);
+        }
+        let mut listed: HashMap<InstanceId, Vec<ListedMiner>> = HashMap::new();
+        for miner in self.miners.listed().await? {
+            listed.entry(miner.instance_id).or_default().push(miner);
+        }
+        Ok(Some(listed))
+    }
+
+    /// The miners of an instance. While the program that they connect to is not running, they are
+    /// neither online nor offline: the rules about the instance report that.
+    fn observed_miners(&self, instance: &Instance) -> Option<Vec<ObservedMiner>> {
+        let listed = self.listed.as_ref()?.get(&instance.id);
+        let has_client = instance.status == InstanceState::Running;
+        let has_translator = instance
+            .translator()
+            .is_some_and(|program| program.status == "running");
+        let miner = |miner: &ListedMiner| {
+            let is_served = match miner.protocol {
+                MinerProtocol::V1 => has_client && has_translator,
+                MinerProtocol::V2 => has_client,
+            };
+            ObservedMiner {
+                name: miner.name.clone(),
+                address: miner.address.clone(),
+                is_offline: is_served.then_some(miner.is_offline),
+            }
+        };
+        Some(listed.into_iter().flatten().map(miner).collect())
     }
 
     fn observe(&mut self, instance: Instance) -> InstanceObservation {
@@ -159,6 +204,7 @@ impl AlertFeed {
             .map(|measured| measured.figures)
             .unwrap_or_default();
         figures.extend(judged);
+        let miners = self.observed_miners(&instance);
         InstanceObservation {
             instance: id,
             name: instance.name,
@@ -171,6 +217,7 @@ impl AlertFeed {
             blocks: self.blocks.get(&id).copied().unwrap_or(0),
             best_difficulty: figures.get("best_difficulty").copied(),
             figures,
+            miners,
         }
     }
 }

@@ -57,6 +57,9 @@ pub struct NotificationItem {
     pub id: InstanceId,
     /// The name of the instance.
     pub name: String,
+    /// The miner, by name and address; empty if the notification is about the instance.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub miner: String,
     /// A few words that follow the name: `not running`.
     pub words: String,
     /// More details in sentences, such as what to do; may be empty.
@@ -73,6 +76,13 @@ pub struct NotificationItem {
     /// For events: the last reported value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<f64>,
+}
+
+impl NotificationItem {
+    /// Whether both are about the same instance or miner.
+    pub fn is_about(&self, other: &Self) -> bool {
+        (self.id, &self.miner) == (other.id, &other.miner)
+    }
 }
 
 /// The notification for one or more items. `at`: when the first item was noticed.
@@ -177,6 +187,17 @@ fn text_alone(event: NotificationEvent, item: &NotificationItem) -> String {
         .join("\n")
 }
 
+const MINER: &str = "miner";
+
+/// What the items are about.
+fn noun(items: &[NotificationItem]) -> &'static str {
+    if items.iter().all(|item| !item.miner.is_empty()) {
+        MINER
+    } else {
+        "instance"
+    }
+}
+
 /// The words of all items, if they are the same.
 fn common(items: &[NotificationItem]) -> Option<&str> {
     let first = items.first()?.words.as_str();
@@ -187,14 +208,19 @@ fn common(items: &[NotificationItem]) -> Option<&str> {
 }
 
 fn together(rule: &AlertRule, event: NotificationEvent, items: &[NotificationItem]) -> String {
-    let words = common(items).unwrap_or(&rule.name);
-    let count = items.len();
+    let (count, noun) = (items.len(), noun(items));
+    let words = match common(items) {
+        Some(words) => words,
+        // The name of each miner is in its words.
+        None if noun == MINER => "offline",
+        None => &rule.name,
+    };
     match event {
         NotificationEvent::Raised | NotificationEvent::Happened => {
-            format!("{count} instances: {words}")
+            format!("{count} {noun}s: {words}")
         }
-        NotificationEvent::Again => format!("{count} instances: still: {words}"),
-        NotificationEvent::Cleared => format!("{count} instances: resolved (was: {words})"),
+        NotificationEvent::Again => format!("{count} {noun}s: still: {words}"),
+        NotificationEvent::Cleared => format!("{count} {noun}s: resolved (was: {words})"),
     }
 }
 
@@ -227,7 +253,7 @@ fn text_together(event: NotificationEvent, items: &[NotificationItem]) -> String
         let has_more = advice.len() > ADVICE;
         lines.extend(advice.into_iter().take(ADVICE).map(str::to_owned));
         if has_more {
-            lines.push("For the other instances, see their pages.".into());
+            lines.push(format!("For the other {}s, see their pages.", noun(items)));
         }
     }
     let first = items
@@ -241,9 +267,9 @@ fn text_together(event: NotificationEvent, items: &[NotificationItem]) -> String
         .max()
         .map(Timestamp::local);
     match (event, first, last) {
-        (NotificationEvent::Raised | NotificationEvent::Again, Some(first), _) => {
-            lines.push(format!("The first instance was affected at {first}."))
-        }
+        (NotificationEvent::Raised | NotificationEvent::Again, Some(first), _) => lines.push(
+            format!("The first {} was affected at {first}.", noun(items)),
+        ),
         (NotificationEvent::Cleared, Some(first), Some(last)) => {
             lines.push(format!("Lasted from {first} to {last}."))
         }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
+use crate::domain::miners::series_detail;
 use crate::infra::notify::{NotifyChannel, Tone};
 use crate::keeper::machine::InstanceState;
 
@@ -43,6 +44,13 @@ pub enum RuleCondition {
     BestDifficulty,
     /// A newer client than the running one is available.
     UpdateAvailable,
+    /// A miner is not connected to its running instance. Each miner is reported on its own.
+    MinerOffline {
+        /// The miner: its name, or name and address as in `barn.rig1@192.0.2.7`; `None` for all
+        /// miners.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        miner: Option<String>,
+    },
 }
 
 impl RuleCondition {
@@ -55,7 +63,11 @@ impl RuleCondition {
     pub const fn lasts(&self) -> bool {
         matches!(
             self,
-            Self::State { .. } | Self::Check { .. } | Self::Metric { .. } | Self::UpdateAvailable
+            Self::State { .. }
+                | Self::Check { .. }
+                | Self::Metric { .. }
+                | Self::UpdateAvailable
+                | Self::MinerOffline { .. }
         )
     }
 }
@@ -180,6 +192,26 @@ pub struct InstanceObservation {
     pub blocks: u64,
     /// The best difficulty of a share; `None` if unknown.
     pub best_difficulty: Option<f64>,
+    /// Its listed miners; `None` if they were not read.
+    pub miners: Option<Vec<ObservedMiner>>,
+}
+
+/// A listed miner of an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedMiner {
+    /// Its username or identity.
+    pub name: String,
+    /// Its IP address; may be empty.
+    pub address: String,
+    /// Whether it is offline; `None` while the program that it connects to is not running.
+    pub is_offline: Option<bool>,
+}
+
+impl ObservedMiner {
+    /// Name and address, which distinguish it from the other miners of the instance.
+    pub fn id(&self) -> String {
+        series_detail(&self.name, &self.address)
+    }
 }
 
 /// The result of one health check.
@@ -229,6 +261,9 @@ pub struct ActiveAlert {
     pub instance_id: InstanceId,
     /// The name of the instance.
     pub instance: String,
+    /// The miner, by name and address; absent if the alert is about the instance.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub miner: String,
     /// When the problem started.
     pub since: Timestamp,
     /// When the last notification was sent; absent if none was sent.
@@ -379,6 +414,12 @@ mod tests {
             (
                 RuleCondition::UpdateAvailable,
                 r#"{"kind":"update-available"}"#,
+            ),
+            (
+                RuleCondition::MinerOffline {
+                    miner: Some("rig".into()),
+                },
+                r#"{"kind":"miner-offline","miner":"rig"}"#,
             ),
         ];
         for ((condition, text), kind) in all.into_iter().zip(RuleCondition::VARIANTS) {

@@ -337,6 +337,7 @@ type Moment = Option<Timestamp>;
 type MemoryRow = (
     String,
     String,
+    String,
     Moment,
     bool,
     Moment,
@@ -347,26 +348,61 @@ type MemoryRow = (
     Option<f64>,
 );
 
+/// What the state of a rule is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RuleStateKey {
+    /// The rule.
+    pub rule: RuleId,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The miner, by name and address; empty for a rule about the instance.
+    pub miner: String,
+}
+
 /// The state of all rules. Unreadable states belong to unreadable rules.
-pub fn rule_states(db: &mut Db) -> QueryResult<HashMap<(RuleId, InstanceId), RuleState>> {
+pub fn rule_states(db: &mut Db) -> QueryResult<HashMap<RuleStateKey, RuleState>> {
     let rows = alert_memories::table.load::<MemoryRow>(db)?;
-    let memory = |(rule, instance, since, counts, gone, told, told_since, ended, words, count): MemoryRow| {
-        let key = (rule.parse().ok()?, instance.parse().ok()?);
-        Some((key, RuleState { since, counts, gone, told, told_since, ended, words, count }))
+    let memory = |(
+        rule,
+        instance,
+        miner,
+        since,
+        counts,
+        gone,
+        told,
+        told_since,
+        ended,
+        words,
+        count,
+    ): MemoryRow| {
+        let (rule, instance) = (rule.parse().ok()?, instance.parse().ok()?);
+        let key = RuleStateKey {
+            rule,
+            instance,
+            miner,
+        };
+        Some((
+            key,
+            RuleState {
+                since,
+                counts,
+                gone,
+                told,
+                told_since,
+                ended,
+                words,
+                count,
+            },
+        ))
     };
     Ok(rows.into_iter().filter_map(memory).collect())
 }
 
-/// Stores the state of a rule for an instance.
-pub fn set_memory(
-    db: &mut Db,
-    (rule, instance): (RuleId, InstanceId),
-    memory: &RuleState,
-) -> QueryResult<()> {
+/// Stores the state of a rule for an instance or a miner.
+pub fn set_memory(db: &mut Db, key: &RuleStateKey, memory: &RuleState) -> QueryResult<()> {
     use alert_memories as m;
     if *memory == RuleState::default() {
-        diesel::delete(m::table.filter(m::rule_id.eq(rule).and(m::instance_id.eq(instance))))
-            .execute(db)?;
+        diesel::delete(m::table.find((key.rule, key.instance, &key.miner))).execute(db)?;
         return Ok(());
     }
     let moments = (
@@ -382,14 +418,17 @@ pub fn set_memory(
         m::count.eq(memory.count),
     );
     let values = (
-        m::rule_id.eq(rule),
-        m::instance_id.eq(instance),
+        m::rule_id.eq(key.rule),
+        m::instance_id.eq(key.instance),
+        m::miner.eq(&key.miner),
         moments,
         rest,
     );
     diesel::replace_into(m::table).values(values).execute(db)?;
     Ok(())
 }
+
+type ActiveRow = (String, String, String, String, String, Moment, Moment);
 
 /// The active alerts, oldest first.
 pub fn standing(db: &mut Db) -> QueryResult<Vec<ActiveAlert>> {
@@ -403,21 +442,22 @@ pub fn standing(db: &mut Db) -> QueryResult<Vec<ActiveAlert>> {
             alert_rules::name,
             instances::id,
             instances::name,
+            alert_memories::miner,
             alert_memories::since,
             alert_memories::told,
         ))
-        .load::<(String, String, String, String, Moment, Moment)>(db)?;
-    let standing =
-        |(rule_id, rule, instance_id, instance, since, told): (String, _, String, _, Moment, _)| {
-            Some(ActiveAlert {
-                rule_id: rule_id.parse().ok()?,
-                rule,
-                instance_id: instance_id.parse().ok()?,
-                instance,
-                since: since?,
-                told,
-            })
-        };
+        .load::<ActiveRow>(db)?;
+    let standing = |(rule_id, rule, instance_id, instance, miner, since, told): ActiveRow| {
+        Some(ActiveAlert {
+            rule_id: rule_id.parse().ok()?,
+            rule,
+            instance_id: instance_id.parse().ok()?,
+            instance,
+            miner,
+            since: since?,
+            told,
+        })
+    };
     Ok(rows.into_iter().filter_map(standing).collect())
 }
 

@@ -27,6 +27,10 @@ pub const LONGEST: i64 = 7 * 86_400;
 pub const SHORTEST_REPEAT: i64 = 60;
 /// The default for notify after and resolve after, in seconds.
 pub const USUAL: u32 = 60;
+/// The default for notify after of a rule about miners, which restart and reconnect.
+pub const USUAL_OF_MINER: u32 = 600;
+/// The longest name of a miner with its address, in characters.
+const LONGEST_MINER: usize = 200;
 /// Metrics that have values only with a detail after a colon.
 const ONLY_WITH_DETAIL: [&str; 4] = [
     "health",
@@ -92,8 +96,15 @@ impl RuleDraft {
             if has { given } else { otherwise }
         };
         let usual = if lasts { USUAL } else { 0 };
-        let for_s =
-            seconds("for_s", former.map(|former| former.for_s).or(Some(usual))).unwrap_or(usual);
+        let usual_for = match condition {
+            Some(RuleCondition::MinerOffline { .. }) => USUAL_OF_MINER,
+            _ => usual,
+        };
+        let for_s = seconds(
+            "for_s",
+            former.map(|former| former.for_s).or(Some(usual_for)),
+        )
+        .unwrap_or(usual_for);
         let clear_s = seconds(
             "clear_s",
             former.map(|former| former.clear_s).or(Some(usual)),
@@ -148,7 +159,7 @@ pub(super) fn rule_fields(is_new: bool) -> Vec<RequestField> {
         "kind": { "type": "string", "enum": RuleCondition::VARIANTS },
         "is": { "type": "string", "enum": ["not-running", "failed", "backing-off"] },
         "at_least": { "type": "string", "enum": ["warning", "unhealthy"] },
-        "check": { "type": "string" }, "metric": { "type": "string" }, "side": { "type": "string", "enum": ["above", "below"] },
+        "check": { "type": "string" }, "miner": { "type": "string", "maxLength": LONGEST_MINER }, "metric": { "type": "string" }, "side": { "type": "string", "enum": ["above", "below"] },
         "threshold": { "type": ["number", "string"], "examples": ["1.5 TH/s"] },
     }, "required": ["kind"], "examples": [{ "kind": "state", "is": "not-running" }] }),
     );
@@ -163,7 +174,7 @@ pub(super) fn rule_fields(is_new: bool) -> Vec<RequestField> {
         id("instance_id", "The instance; null: all instances.").or_null(),
         whole(
             "for_s",
-            "Notify after the condition has held for this many seconds.",
+            "Notify after the condition has held for this many seconds; 600 by default for miner-offline.",
             0,
             LONGEST,
         )
@@ -234,7 +245,15 @@ fn nested_condition(members: &mut MemberReader, given: Value) -> Option<RuleCond
     };
     let condition = read_condition(&mut inner);
     // Each kind accepts only its own fields.
-    let unknown = inner.unknown(&["is", "at_least", "check", "metric", "side", "threshold"]);
+    let unknown = inner.unknown(&[
+        "is",
+        "at_least",
+        "check",
+        "metric",
+        "side",
+        "threshold",
+        "miner",
+    ]);
     inner.refuse_all(unknown);
     let errors = inner.refused();
     let is_right = errors.is_empty();
@@ -281,6 +300,9 @@ fn read_condition(members: &mut MemberReader) -> Option<RuleCondition> {
         Some("block-found") => Some(RuleCondition::BlockFound),
         Some("best-difficulty") => Some(RuleCondition::BestDifficulty),
         Some("update-available") => Some(RuleCondition::UpdateAvailable),
+        Some("miner-offline") => Some(RuleCondition::MinerOffline {
+            miner: miner(members)?,
+        }),
         _ => {
             if !members.is_refused("kind") {
                 members.refuse(
@@ -320,6 +342,25 @@ fn one_of<T: Copy>(members: &mut MemberReader, name: &str, options: &[(&str, T)]
         members.refuse(name, format!("{name} must be one of {}.", words.join(", ")));
     }
     found.map(|(_, value)| *value)
+}
+
+/// The miner of a rule; the inner `None` for all miners.
+fn miner(members: &mut MemberReader) -> Option<Option<String>> {
+    let miner = members.text("miner");
+    if members.is_refused("miner") {
+        return None;
+    }
+    let is_long = miner
+        .as_ref()
+        .is_some_and(|miner| miner.chars().count() > LONGEST_MINER);
+    if is_long {
+        members.refuse(
+            "miner",
+            format!("miner must have at most {LONGEST_MINER} characters."),
+        );
+        return None;
+    }
+    Some(miner)
 }
 
 /// A health check by its API name or its title; `None` for any check.

@@ -133,6 +133,7 @@ impl AlertTestBed {
             figures: BTreeMap::from([("miners".into(), 3.0)]),
             blocks: 0,
             best_difficulty: Some(1000.0),
+            miners: None,
         }
     }
 

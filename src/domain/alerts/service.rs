@@ -11,7 +11,7 @@ use super::delivery::{Delivery, DeliveryProgress, queries as posted};
 use super::display;
 use super::model::{
     ActiveAlert, AlertRowId, AlertRowKind, AlertRule, InstanceObservation, InstanceSilence,
-    SavedChannel, UnreadableAlertRow,
+    RuleCondition, SavedChannel, UnreadableAlertRow,
 };
 use super::queries;
 use super::rule_draft::{RuleDraft, RuleReferences};
@@ -114,6 +114,18 @@ impl Alerts {
             .await?;
         self.report(&all.unreadable);
         Ok(all)
+    }
+
+    /// Whether an enabled rule is about miners, so that they have to be observed.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn has_miner_rules(&self) -> Result<bool> {
+        let rules = self.db.read(|c| Ok(queries::rules(c)?)).await?;
+        let is_about_miners = |rule: &AlertRule| {
+            rule.enabled && matches!(rule.condition, RuleCondition::MinerOffline { .. })
+        };
+        Ok(rules.read.iter().any(is_about_miners))
     }
 
     /// One channel.

@@ -13,10 +13,6 @@ use crate::programs::jd_client::monitoring::{
     MinerChannelReading, MonitoringReading, UpstreamChannelReading,
 };
 
-/// The number of miners with series for each instance. Other miners count only in the totals.
-const MINERS: usize = 64;
-/// After this time without being seen, a miner loses its place to another one, in seconds.
-const MINER_UNSEEN: i64 = 86_400;
 /// How long a missing channel of the same process is remembered, in seconds, and how many of them.
 const CHANNEL_UNSEEN: i64 = 600;
 const CHANNELS: usize = 4_000;
@@ -47,9 +43,9 @@ pub struct CounterBaseline {
     /// When the counters were read, in seconds since 1970.
     at: i64,
     channels: BTreeMap<String, ChannelCounts>,
-    /// When each miner with series was last seen, in seconds since 1970.
-    miners: BTreeMap<String, i64>,
     log: Option<LogMark>,
+    /// Restarts of the translator as its keeper last counted them.
+    translator_restarts: Option<u32>,
     /// The total of every counter since the instance was created.
     totals: BTreeMap<String, f64>,
 }
@@ -150,6 +146,18 @@ impl CounterBaseline {
         samples
     }
 
+    /// Counts restarts of the translator. The keeper counts them from its own start.
+    pub fn count_translator_restarts(&mut self, restarts: u32) -> Samples {
+        let more = match self.translator_restarts.replace(restarts) {
+            Some(before) if restarts >= before => restarts - before,
+            Some(_) => restarts,
+            None => 0,
+        };
+        let samples = Samples::from([("translator_restarts".to_owned(), f64::from(more))]);
+        self.add_up(&samples);
+        samples
+    }
+
     /// Processes a reading at `now` (seconds since 1970). `age`: the uptime of the process in
     /// seconds.
     pub fn count_reading(
@@ -216,7 +224,6 @@ impl CounterBaseline {
                 .map(|all| (all - claimed).max(0.0)),
         );
         put("hashrate_upstream", reading.server_hashrate);
-        put("miners", Some(float_of(reading.clients.len())));
         put("channels_miners", Some(float_of(miners().count())));
         put(
             "channels_upstream",
@@ -253,21 +260,6 @@ impl CounterBaseline {
             let (increments, done) =
                 self.increments(&key, of_miner(channel), channel.share_work, now, &mut seen);
             work += done;
-            if let Some(name) = self.miner(&channel.user_identity, now) {
-                if !channel.is_unsettled() {
-                    *gauges.entry(format!("miner_hashrate:{name}")).or_default() +=
-                        channel.nominal_hashrate.unwrap_or(0.0);
-                }
-                for kind in ["accepted", "rejected"] {
-                    let value = increments
-                        .get(&format!("shares_{kind}"))
-                        .copied()
-                        .unwrap_or(0.0);
-                    *counted
-                        .entry(format!("miner_shares_{kind}:{name}"))
-                        .or_default() += value;
-                }
-            }
             add(&mut counted, increments);
         }
         // A channel missing in one reading may come back. If it were forgotten, all its counts would
@@ -343,28 +335,8 @@ impl CounterBaseline {
         }
     }
 
-    /// The name of the series of a miner; `None` if there are too many miners.
-    fn miner(&mut self, identity: &str, now: i64) -> Option<String> {
-        let name = if identity.is_empty() {
-            "unnamed"
-        } else {
-            identity
-        };
-        if !self.miners.contains_key(name) && self.miners.len() >= MINERS {
-            self.miners.retain(|_, seen| now - *seen < MINER_UNSEEN);
-        }
-        if !self.miners.contains_key(name) && self.miners.len() >= MINERS {
-            return None;
-        }
-        self.miners.insert(name.into(), now);
-        Some(name.into())
-    }
-
     fn add_up(&mut self, counted: &Samples) {
-        for (name, value) in counted
-            .iter()
-            .filter(|(name, _)| !name.starts_with("miner_"))
-        {
+        for (name, value) in counted {
             *self.totals.entry(name.clone()).or_default() += value;
         }
     }

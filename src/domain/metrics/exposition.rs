@@ -18,6 +18,7 @@ use std::fmt;
 use strum::IntoEnumIterator;
 
 use super::model::metric;
+use super::translator::TranslatorTotals;
 use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
 use crate::infra::procfs::ProcessReading;
@@ -114,6 +115,8 @@ pub struct InstanceMetrics {
     pub readings: BTreeMap<String, f64>,
     /// The total of every counter since the instance was created, by its name in the model.
     pub totals: BTreeMap<String, f64>,
+    /// The Stratum V1 miners of its translator; none without a translator.
+    pub translator: Option<TranslatorTotals>,
 }
 
 /// All metrics as text.
@@ -363,6 +366,7 @@ impl MetricFamilies {
                 reasons,
             );
         }
+        self.of_translators(clients);
         let lines = clients.iter().flat_map(|client| {
             let of = |(level, series): &(&'static str, &str)| {
                 Some((
@@ -378,6 +382,73 @@ impl MetricFamilies {
             Counter,
             "Lines in the client's log, by level.",
             lines.collect(),
+        );
+    }
+}
+
+impl MetricFamilies {
+    /// The translators for Stratum V1 miners. Instances without one have no samples here.
+    fn of_translators(&mut self, clients: &[InstanceMetrics]) {
+        use MetricType::{Counter, Gauge};
+        let each = |of: &dyn Fn(&InstanceMetrics) -> Option<f64>| -> Vec<(Labels, f64)> {
+            clients
+                .iter()
+                .filter_map(|client| Some((client.labels(), of(client)?)))
+                .collect()
+        };
+        for (series, name, unit, factor) in [
+            ("translator_up", "up", "", 1.0),
+            ("translator_memory_bytes", "resident_memory", "bytes", 1.0),
+            ("translator_cpu_percent", "cpu", "ratio", 0.01),
+        ] {
+            let help = match series {
+                "translator_cpu_percent" => "CPU time of the translator as a fraction of one core.",
+                _ => help(series),
+            };
+            let readings = each(&|client| client.readings.get(series).map(|value| value * factor));
+            self.add(
+                &format!("jd_translator_{name}"),
+                unit,
+                Gauge,
+                help,
+                readings,
+            );
+        }
+        let restarts = each(&|client| client.totals.get("translator_restarts").copied());
+        self.add(
+            "jd_translator_restarts",
+            "",
+            Counter,
+            "Number of automatic restarts of the translator.",
+            restarts,
+        );
+        let states = clients.iter().flat_map(|client| {
+            let states = client.translator.iter().flat_map(|totals| &totals.states);
+            states.map(|(state, count)| (client.labelled("state", state), *count as f64))
+        });
+        self.add(
+            "jd_translator_miners",
+            "",
+            Gauge,
+            "Listed Stratum V1 miners by state.",
+            states.collect(),
+        );
+        let shares = |of: fn(&TranslatorTotals) -> u64| {
+            each(&|client| client.translator.as_ref().map(|totals| of(totals) as f64))
+        };
+        self.add(
+            "jd_translator_shares_accepted",
+            "",
+            Counter,
+            "Accepted shares of Stratum V1 miners.",
+            shares(|totals| totals.accepted),
+        );
+        self.add(
+            "jd_translator_shares_rejected",
+            "",
+            Counter,
+            "Rejected shares of Stratum V1 miners, including those that the translator rejected.",
+            shares(|totals| totals.rejected),
         );
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::queries::Resolution;
-use super::queries::rollup;
+use super::queries::rollup::{self, RetentionEnd};
 use super::range::Retention;
 use crate::base::clock::Timestamp;
 use crate::infra::db::{Db, WriteMode};
@@ -23,14 +23,19 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// # Errors
 /// The database cannot be written; samples deleted so far stay deleted.
 pub async fn forget(db: &Db, keep: Retention, now: i64) -> crate::base::error::Result<()> {
+    // Miners may be many, and come and go.
+    let miners = keep.of_series("miner_");
     let levels = [
-        (Resolution::Raw, keep.raw),
-        (Resolution::Minute, keep.minutes),
-        (Resolution::Hour, keep.hours),
-        (Resolution::Day, keep.hours),
+        (Resolution::Raw, keep.raw, miners.raw),
+        (Resolution::Minute, keep.minutes, miners.minutes),
+        (Resolution::Hour, keep.hours, miners.hours),
+        (Resolution::Day, keep.hours, keep.hours),
     ];
-    for (level, kept) in levels {
-        let before = now - kept;
+    for (level, kept, kept_of_miner) in levels {
+        let before = RetentionEnd {
+            of_instance: now - kept,
+            of_miner: now - kept_of_miner,
+        };
         let mut after = 0;
         while let Some(next) = db
             .write_as(WriteMode::UNSYNCED, move |c| {

@@ -11,7 +11,7 @@
 //! points returned, not the history.
 //!
 //! * [`model`]: names and meanings. `sampler`: the task. `samples`: from observations to samples.
-//! * `counters`: increments. `latest`: the newest values, in memory. `average`: the current
+//! * `translator`: the translator beside a client. `counters`: increments. `latest`: the newest values, in memory. `average`: the current
 //!   hashrate.
 //! * `queries`: the tables; `queries/rollup`: from one to the next. `range`: time ranges over
 //!   several.
@@ -39,12 +39,16 @@ mod sampler;
 mod samples;
 mod scrape;
 mod service;
+mod translator;
 mod uptime;
 pub mod views;
 
 pub use average::{RecentHashrate, WINDOW as HASHRATE_WINDOW};
 pub use jobs::{forget, schedule_pruning};
 pub use latest::{LatestFigures, LatestMetrics, MonitoringState};
-pub use range::Retention;
+pub use page_builder::path as series_path;
+pub use queries::{MetricWrite, write_samples};
+pub use range::{MINER_STEP, Retention};
 pub use sampler::{ClientObservation, Sampler, SamplingRound};
 pub use service::MetricService;
+pub use translator::{TranslatorBoard, TranslatorObservation, TranslatorTotals};

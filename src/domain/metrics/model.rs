@@ -159,13 +159,13 @@ pub const CATALOGUE: &[MetricKind] = &[
         "miners",
         "Miners",
         Unit::Count,
-        "Connections from miners and translators.",
+        "Connected miners. The translator is not one of them, but the miners behind it are.",
     ),
     gauge(
         "channels_miners",
         "Miner channels",
         Unit::Count,
-        "Channels opened by miners.",
+        "Channels with the client, including those of the translator.",
     ),
     gauge(
         "channels_upstream",
@@ -235,21 +235,50 @@ pub const CATALOGUE: &[MetricKind] = &[
         Unit::Count,
         "1 if the client's monitoring API responded, 0 if not.",
     ),
+    gauge(
+        "translator_up",
+        "Translator running",
+        Unit::Count,
+        "1 if the translator accepts Stratum V1 miners, 0 if not.",
+    ),
+    gauge(
+        "translator_miners",
+        "Stratum V1 miners",
+        Unit::Count,
+        "Stratum V1 miners connected to the translator.",
+    ),
+    counter(
+        "translator_restarts",
+        "Translator restarts",
+        "Automatic restarts of the translator.",
+    ),
+    area(
+        "translator_cpu_percent",
+        "Translator CPU",
+        Unit::Percent,
+        "CPU time of the translator, as a percentage of one core.",
+    ),
+    area(
+        "translator_memory_bytes",
+        "Translator memory",
+        Unit::Bytes,
+        "Physical memory used by the translator.",
+    ),
     area(
         "miner_hashrate",
         "Miner hashrate",
         Unit::HashesPerSecond,
-        "Hashrate the client expects from this miner.",
+        "10-minute average of this miner, one sample every 5 min.",
     ),
     counter(
         "miner_shares_accepted",
         "Miner shares accepted",
-        "Shares of this miner accepted by the client.",
+        "Accepted shares of this miner.",
     ),
     counter(
         "miner_shares_rejected",
         "Miner shares rejected",
-        "Shares of this miner rejected by the client.",
+        "Rejected shares of this miner, including those that the translator rejected.",
     ),
 ];
 
@@ -263,6 +292,11 @@ pub fn metric(metric_type: &str) -> Option<(&'static MetricKind, Option<&str>)> 
         .iter()
         .find(|metric| metric.name == name)
         .map(|metric| (metric, detail))
+}
+
+/// Whether a series is about an individual miner.
+pub fn is_of_miner(metric_type: &str) -> bool {
+    metric_type.starts_with("miner_")
 }
 
 /// The title of a series.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::chart_options::ChartOptions;
-use super::model::{metric, title};
+use super::model::{is_of_miner, metric, title};
 use super::service::{MetricService, SeriesQuery};
 use super::views::{
     ChartGroup, GROUPS, LatestFiguresView, MetricsComparePage, MetricsPage, MinerRow, SeriesChart,
@@ -15,8 +15,8 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
 use crate::infra::chart::{ChartMark, DISTINCT_LINES, Unit, format_value};
 
-/// The number of rows in the table of miners, connected miners first. An instance has series for 64
-/// miners at a time, and for more over several days.
+/// The number of rows in the table of miners, connected miners first. An instance may have series for
+/// thousands of miners; the list of miners links to the chart of each.
 const MINERS: usize = 256;
 /// Restarts are not marked if there are more than this: the marks would hide the data.
 const MARKS: usize = 40;
@@ -188,7 +188,8 @@ async fn miners(
     let id = instance.id;
     // Without a client no miner is connected, whatever the last sample was.
     let latest = if instance.running {
-        metrics.latest(id).await?.metrics
+        let miners = |name: &str| name.starts_with("miner_hashrate:");
+        metrics.latest_of(id, miners).await?.metrics
     } else {
         BTreeMap::new()
     };
@@ -265,9 +266,10 @@ pub async fn compare(
     let all = metrics.instances().list().await?;
     let mut instances = Vec::new();
     for instance in &all {
-        let mut latest = metrics.latest(instance.id).await?;
         // Each instance may have many series with long names.
-        latest.metrics.retain(|name, _| !name.starts_with("miner_"));
+        let latest = metrics
+            .latest_of(instance.id, |name| !is_of_miner(name))
+            .await?;
         instances.push(LatestFiguresView {
             instance_id: instance.id,
             name: instance.name.clone(),
@@ -321,7 +323,8 @@ pub async fn compare(
     })
 }
 
-fn path(id: InstanceId, metric_type: &str) -> String {
+/// The path of the chart of a series, without the leading slash and the last part.
+pub fn path(id: InstanceId, metric_type: &str) -> String {
     // A miner can choose any name.
     let name: String = form_urlencoded::byte_serialize(metric_type.as_bytes()).collect();
     format!("metrics/{id}/{}", name.replace('+', "%20"))

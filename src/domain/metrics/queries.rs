@@ -13,10 +13,13 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text};
 use diesel::sqlite::SqliteConnection as Db;
 
+use super::model::{MetricMeasure, metric};
 use crate::base::ids::InstanceId;
 use crate::infra::db::statement::CachedStatement;
 
@@ -155,6 +158,61 @@ pub fn series_id(
         .text(instance)
         .get_result(db)
         .optional()
+}
+
+/// The number of miners with series per instance, three series each, including miners that left. Anybody
+/// who reaches a port for miners can choose names, so further miners have no series until older ones
+/// are deleted.
+const MINER_SERIES: i64 = 4_000;
+
+/// A sample to write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricWrite {
+    /// The instance.
+    pub instance: InstanceId,
+    /// The name of the series.
+    pub metric_type: String,
+    /// The value: a reading or an increment.
+    pub value: f64,
+}
+
+/// Writes samples of miners for time `at`, seconds since 1970, in the transaction of the caller;
+/// nothing for instances that are gone.
+pub fn write_samples(db: &mut Db, at: i64, samples: &[MetricWrite]) -> QueryResult<()> {
+    let mut known = Vec::with_capacity(samples.len());
+    let mut room: HashMap<InstanceId, i64> = HashMap::new();
+    for sample in samples.iter().filter(|sample| sample.value.is_finite()) {
+        let (id, name) = (sample.instance, sample.metric_type.as_str());
+        if let Some(series) = series(db, id, name)? {
+            known.push((series.id, sample.value));
+            continue;
+        }
+        let left = match room.get(&id) {
+            Some(left) => *left,
+            None => 3 * MINER_SERIES - miner_series(db, id)?,
+        };
+        room.insert(id, left - 1);
+        if left <= 0 {
+            continue;
+        }
+        let is_counter =
+            metric(name).is_some_and(|(metric, _)| metric.measure == MetricMeasure::Counter);
+        if let Some(series) = series_id(db, id, name, is_counter)? {
+            known.push((series, sample.value));
+        }
+    }
+    if !known.is_empty() {
+        insert(db, at, &known)?;
+    }
+    Ok(())
+}
+
+/// The number of series of individual miners.
+fn miner_series(db: &mut Db, instance: InstanceId) -> QueryResult<i64> {
+    let text = "SELECT COUNT(*) FROM metric_series WHERE instance_id = ? AND metric_type >= 'miner_' AND metric_type < 'miner`'";
+    CachedStatement::<BigInt>::new(text)
+        .text(instance)
+        .get_result(db)
 }
 
 /// Merges a second sample of the same series and second: increments are added, a later reading

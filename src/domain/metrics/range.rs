@@ -9,6 +9,7 @@ use diesel::QueryResult;
 use diesel::sqlite::SqliteConnection as Db;
 use std::collections::BTreeMap;
 
+use super::model::is_of_miner;
 use super::queries::{self, Resolution, SampleBucket, floor};
 
 /// The maximum number of points returned. About five times as many rows are read.
@@ -87,6 +88,20 @@ fn cut(level: Resolution, from: i64, to: i64, marks: RollupMarks, pieces: &mut V
     }
 }
 
+/// The interval between two samples of a miner, in seconds. An instance may have a thousand miners.
+pub const MINER_STEP: i64 = 300;
+/// How long the hours of a miner are kept, in seconds.
+const MINER_HOURS: i64 = 90 * 86_400;
+
+/// The interval between samples of a series, in seconds, if rounds are `interval` apart.
+pub fn sample_step(metric_type: &str, interval: i64) -> i64 {
+    if is_of_miner(metric_type) {
+        interval.max(MINER_STEP)
+    } else {
+        interval
+    }
+}
+
 /// How long each level is kept, in seconds. Days are kept forever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
@@ -107,6 +122,20 @@ impl Retention {
             raw: days * 86_400,
             minutes: days.max(30) * 86_400,
             hours: days.max(365) * 86_400,
+        }
+    }
+
+    /// The retention of a series: the minutes of a miner are kept as long as raw samples, its hours
+    /// for 90 days.
+    pub fn of_series(self, metric_type: &str) -> Self {
+        if is_of_miner(metric_type) {
+            Self {
+                minutes: self.raw,
+                hours: self.hours.min(MINER_HOURS.max(self.raw)),
+                ..self
+            }
+        } else {
+            self
         }
     }
 }

@@ -17,6 +17,7 @@ use super::model::{MetricMeasure, metric};
 use super::queries;
 use super::queries::rollup;
 use super::samples::{Observation, SampledInstance};
+use super::translator::{self, TranslatorObservation};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
@@ -45,6 +46,8 @@ pub struct ClientObservation {
     pub instance: Instance,
     /// What its monitoring API said; none: it was not asked, or did not answer.
     pub reading: Option<Arc<MonitoringReading>>,
+    /// Its translator; none: there is no process.
+    pub translator: Option<TranslatorObservation>,
 }
 
 /// A round of samples as it is passed on.
@@ -229,6 +232,7 @@ impl Sampler {
                 .as_ref()
                 .and_then(|read| read.as_ref().ok())
                 .cloned(),
+            translator: looked.translator.clone(),
         };
         // Counters lose nothing by a round that is missing.
         let _ = observer.try_send(SamplingRound {
@@ -327,6 +331,7 @@ impl Sampler {
             .map(|watched| watched.baseline.clone())
             .unwrap_or_default();
         let address = known.and_then(|watched| watched.monitoring);
+        let translator = known.and_then(|watched| watched.translator.clone());
         async move {
             let id = instance.id;
             let asked = instances.lines(id).await;
@@ -338,16 +343,20 @@ impl Sampler {
                 None
             };
             let dir = instances.log_dir(id);
-            let pid = instance.pid;
+            let pids = [
+                instance.pid,
+                instance.translator().and_then(|program| program.pid),
+            ];
             let local = tokio::task::spawn_blocking(move || {
                 let found =
                     uncounted.map(|part| count(&dir, part.from, part.to.unwrap_or(u64::MAX)));
-                let process = pid
-                    .and_then(|pid| procfs::process(pid).ok())
-                    .map(|process| (epoch.elapsed(), process));
-                (found, process)
+                let processes = pids.map(|pid| {
+                    let process = procfs::process(pid?).ok()?;
+                    Some((epoch.elapsed(), process))
+                });
+                (found, processes)
             });
-            let (found, process) = local.await.unwrap_or_default();
+            let (found, [process, translator_process]) = local.await.unwrap_or_default();
             let is_unknown = !is_told || matches!(found, Some(Err(_)));
             let found = found.and_then(std::io::Result::ok);
             let mut looked = Observation {
@@ -358,7 +367,11 @@ impl Sampler {
                 process,
                 monitoring: address,
                 reading: None,
+                translator: None,
+                translator_process,
             };
+            looked.translator =
+                translator::observe(&instances, &monitoring, &looked.instance, translator).await;
             let Some(started) = looked.instance.start_time else {
                 return looked;
             };

@@ -11,6 +11,7 @@ use super::average::{HOUR, RecentHashrate, WINDOW};
 use super::counters::{CounterBaseline, ProcessMark, Samples};
 use super::latest::fresh_seconds;
 use super::latest::{LatestFigures, MonitoringState, MonitoringWatch, counts};
+use super::translator::{self, TranslatorObservation, TranslatorRun};
 use crate::domain::instances::{Instance, ListStats};
 use crate::infra::log_store::count::LineCounts;
 use crate::infra::procfs::{self, ProcessReading};
@@ -26,6 +27,10 @@ pub(super) struct SampledInstance {
     pub(super) process: Option<(Duration, ProcessReading)>,
     /// The monitoring address of the client, and the start time of that client.
     pub(super) monitoring: Option<(i64, Option<SocketAddr>)>,
+    /// The translator's last process reading and its time.
+    pub(super) translator_process: Option<(Duration, ProcessReading)>,
+    /// The process of the translator and its file.
+    pub(super) translator: Option<TranslatorRun>,
     /// The error of the last monitoring request, if it failed.
     pub(super) fault: Option<MonitoringError>,
     pub(super) watch: MonitoringWatch,
@@ -54,6 +59,8 @@ pub(super) struct Observation {
     pub(super) process: Option<(Duration, ProcessReading)>,
     pub(super) monitoring: Option<(i64, Option<SocketAddr>)>,
     pub(super) reading: Option<std::result::Result<Arc<MonitoringReading>, MonitoringError>>,
+    pub(super) translator: Option<TranslatorObservation>,
+    pub(super) translator_process: Option<(Duration, ProcessReading)>,
 }
 
 impl SampledInstance {
@@ -104,6 +111,8 @@ impl SampledInstance {
             process,
             monitoring,
             reading,
+            translator,
+            translator_process,
         } = looked;
         let mut samples = Samples::new();
         let found = found.map(|found| lines_of(&found)).unwrap_or_default();
@@ -118,6 +127,7 @@ impl SampledInstance {
             samples.extend(counted);
         }
         self.monitoring = monitoring;
+        samples.extend(self.take_translator(&instance, translator.as_ref(), translator_process));
         let Some(started) = instance.start_time.filter(|_| process.is_some()) else {
             self.process = None;
             self.watch = MonitoringWatch::default();
@@ -139,6 +149,9 @@ impl SampledInstance {
                     }
                     self.answered = Some(self.watch.answered(counts(&reading), now));
                     samples.insert("monitoring_up".into(), 1.0);
+                    if let Some(miners) = translator::miner_count(&reading, translator.as_ref()) {
+                        samples.insert("miners".into(), miners);
+                    }
                     samples.extend(self.baseline.count_reading(mark, age, now, &reading));
                 }
                 (Some(Err(fault)), _) => {
@@ -157,6 +170,30 @@ impl SampledInstance {
                 _ => {}
             }
         }
+        samples
+    }
+
+    fn take_translator(
+        &mut self,
+        instance: &Instance,
+        translator: Option<&TranslatorObservation>,
+        process: Option<(Duration, ProcessReading)>,
+    ) -> Samples {
+        self.translator = translator.map(|translator| (translator.run, translator.file.clone()));
+        let before = std::mem::replace(&mut self.translator_process, process);
+        let process = process.map(|now| {
+            let percent = before.and_then(|before| procfs::cpu_percent(&before, &now));
+            (percent, now.1)
+        });
+        // A stopped instance has no samples.
+        let Some(program) = instance
+            .translator()
+            .filter(|_| instance.start_time.is_some())
+        else {
+            return Samples::new();
+        };
+        let mut samples = translator::samples(instance, translator, process);
+        samples.extend(self.baseline.count_translator_restarts(program.restarts));
         samples
     }
 }

@@ -70,6 +70,7 @@ impl MetricService {
                 uptime: instance.uptime.filter(|_| started.is_some()),
                 readings,
                 totals: totals.remove(&id).unwrap_or_default(),
+                translator: self.translators.of(id),
             }
         };
         Ok(instances.into_iter().map(client).collect())

@@ -9,9 +9,10 @@ use tokio::sync::watch;
 
 use super::counters;
 use super::latest::{LatestFigures, LatestMetrics, is_present};
-use super::model::{FiguresResponse, MetricMeasure, metric, rank};
+use super::model::{FiguresResponse, MetricMeasure, is_of_miner, metric, rank};
 use super::queries::{self, MetricSample, Resolution, SampleBucket, SeriesRow};
-use super::range::{self, PointSpacing, Retention, RollupMarks};
+use super::range::{self, MINER_STEP, PointSpacing, Retention, RollupMarks, sample_step};
+use super::translator::TranslatorBoard;
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
@@ -31,6 +32,7 @@ pub struct MetricService {
     keep: Retention,
     rounds: watch::Receiver<i64>,
     board: LatestMetrics,
+    pub(super) translators: TranslatorBoard,
 }
 
 /// A sample, as in the view `metrics`.
@@ -124,6 +126,15 @@ impl MetricService {
             keep,
             rounds,
             board,
+            translators: TranslatorBoard::default(),
+        }
+    }
+
+    /// The same with the Stratum V1 miners of each instance, for Prometheus.
+    pub fn with_translators(self, translators: TranslatorBoard) -> Self {
+        Self {
+            translators,
+            ..self
         }
     }
 
@@ -230,18 +241,37 @@ impl MetricService {
     /// The latest value of each series of an instance, and the time of the newest one. Series without
     /// recent samples are left out.
     pub async fn latest(&self, id: InstanceId) -> Result<FiguresResponse> {
+        self.latest_of(id, |_| true).await
+    }
+
+    /// The same for the series that `is_wanted` selects by name.
+    pub async fn latest_of(
+        &self,
+        id: InstanceId,
+        is_wanted: fn(&str) -> bool,
+    ) -> Result<FiguresResponse> {
         self.instance(id).await?;
         self.db
             .read(move |c| {
                 let mut latest = Vec::new();
                 for series in queries::series_of(c, id)? {
+                    if !is_wanted(&series.metric_type) {
+                        continue;
+                    }
                     if let Some(sample) = queries::newest(c, series.id, 1)?.first() {
                         latest.push((series.metric_type, *sample));
                     }
                 }
                 let newest = latest.iter().map(|(_, sample)| sample.at).max();
-                let is_late = |at: i64| newest.is_some_and(|newest| newest - at > LATEST);
-                let values = latest.into_iter().filter(|(_, sample)| !is_late(sample.at));
+                let is_current = |(name, sample): &(String, MetricSample)| {
+                    let limit = if is_of_miner(name) {
+                        2 * MINER_STEP
+                    } else {
+                        LATEST
+                    };
+                    newest.is_some_and(|newest| newest - sample.at <= limit)
+                };
+                let values = latest.into_iter().filter(is_current);
                 let totals = queries::baseline(c, id)?
                     .map(|state| counters::totals(&state))
                     .unwrap_or_default();
@@ -310,13 +340,14 @@ impl MetricService {
             .filter(|health| health.status != "unknown")
             .map(|health| f64::from(health.score));
         let (from, to) = (seconds(stretch.from), seconds(stretch.to) + 1);
-        let spacing = match stretch.level {
+        let keep = self.keep;
+        let spacing = move |name: &str| match stretch.level {
             Some(level) => PointSpacing::of(level),
             None => PointSpacing::for_stretch(
                 to - from,
-                self.interval_s(),
+                sample_step(name, interval_s),
                 seconds(now) - from,
-                self.keep,
+                keep.of_series(name),
             ),
         };
         self.db
@@ -324,6 +355,7 @@ impl MetricService {
                 let marks = RollupMarks::read(c)?;
                 let mut all = Vec::with_capacity(names.len());
                 for name in names {
+                    let spacing = spacing(&name);
                     let (found, whole, newest) = match queries::series(c, id, &name)? {
                         Some(series) => (
                             range::points(c, marks, series.id, (from, to), spacing)?,
@@ -337,7 +369,7 @@ impl MetricService {
                         None => (Vec::new(), None, None),
                     };
                     let newest = newest
-                        .filter(|sample| is_present(sample.at, now, interval_s))
+                        .filter(|sample| is_present(sample.at, now, sample_step(&name, interval_s)))
                         .map(|sample| sample.value);
                     let current = match name.as_str() {
                         "hashrate_measured" => instance.hashrate.filter(|_| is_live),

@@ -47,6 +47,7 @@ pub const GROUPS: &[(&str, &[(&str, &str)])] = &[
         "Miners and channels",
         &[
             ("miners", "miners"),
+            ("translator_miners", "Stratum V1 miners"),
             ("channels_miners", "miner channels"),
             ("channels_upstream", "pool channels"),
         ],
@@ -65,6 +66,9 @@ pub const GROUPS: &[(&str, &[(&str, &str)])] = &[
         "Threads and files",
         &[("threads", "threads"), ("open_files", "open files")],
     ),
+    ("Translator CPU", &[("translator_cpu_percent", "")]),
+    ("Translator memory", &[("translator_memory_bytes", "")]),
+    ("Translator restarts", &[("translator_restarts", "")]),
     (
         "Errors and warnings",
         &[("log_errors", "errors"), ("log_warnings", "warnings")],
@@ -276,7 +280,7 @@ impl ChartGroup {
 pub struct MinerRow {
     /// Its name.
     pub name: String,
-    /// Expected hashrate in H/s; `None` if the miner is not connected.
+    /// Average hashrate in H/s; `None` if the miner is not connected.
     pub hashrate: Option<String>,
     /// Shares accepted in the time range.
     pub accepted: String,

@@ -10,9 +10,11 @@ use std::collections::BTreeMap;
 use super::model::MinerState;
 use super::observation::{MinerKey, MinerObservations};
 use super::queries::MinerRecord;
+use super::share_log::LoggedShares;
 use crate::base::ids::InstanceId;
 use crate::domain::instances::MinerProtocol;
-use memory::{MinerMemory, ReadingMoment};
+pub use memory::MinerSample;
+use memory::{MinerMemory, ReadingMoment, sum};
 
 /// The number of miners stored per instance; others are counted only in its sums.
 pub const MINERS: usize = 1_000;
@@ -45,6 +47,10 @@ pub struct InstanceMiners {
     unlisted: BTreeMap<MinerProtocol, u64>,
     /// The rows as they are in the database.
     stored: BTreeMap<MinerKey, MinerRecord>,
+    /// The marks of samples that are not in the database yet, as they were before.
+    unsaved: Vec<(MinerKey, ((u64, u64), Option<i64>))>,
+    /// Accepted and rejected shares of Stratum V1 miners that are kept no longer.
+    former: (u64, u64),
 }
 
 /// What has to be written after a round.
@@ -80,15 +86,6 @@ impl InstanceMiners {
         self.unlisted.values().sum()
     }
 
-    /// How many miners of a protocol are in a state at `now`, seconds since 1970.
-    pub fn count_in(&self, protocol: MinerProtocol, state: MinerState, now: i64) -> u64 {
-        let miners = self.miners.iter();
-        let is_one = |(key, miner): &(&MinerKey, &MinerMemory)| {
-            key.protocol == protocol && miner.state(now) == state
-        };
-        miners.filter(is_one).count() as u64
-    }
-
     /// Counts what was learned at `now`, seconds since 1970. `interval`: the distance of rounds,
     /// seconds.
     pub fn count(&mut self, report: &ProtocolReport, now: i64, interval: i64) {
@@ -115,7 +112,10 @@ impl InstanceMiners {
                     unlisted += 1;
                     continue;
                 };
-                self.miners.remove(&leaver);
+                let left = self.miners.remove(&leaver);
+                if let Some(left) = left.filter(|_| leaver.protocol == MinerProtocol::V1) {
+                    self.former = sum(self.former, left.total());
+                }
             }
             self.miners
                 .entry(key.clone())
@@ -124,6 +124,76 @@ impl InstanceMiners {
         }
         if unlisted > 0 {
             self.unlisted.insert(protocol, unlisted);
+        }
+    }
+
+    /// Counts the shares in the log of the translator that was started at `run`, by channel.
+    pub fn count_logged(&mut self, run: i64, logged: &BTreeMap<u32, LoggedShares>, now: i64) {
+        let of_run = |(key, miner): &(&MinerKey, &mut MinerMemory)| {
+            key.protocol == MinerProtocol::V1 && miner.run() == run
+        };
+        for (_, miner) in self.miners.iter_mut().filter(of_run) {
+            miner.count_logged(logged, now);
+        }
+    }
+
+    /// Accepted and rejected shares of all Stratum V1 miners since the instance was created. They
+    /// never decrease.
+    pub fn translator_shares(&self) -> (u64, u64) {
+        let of_translator =
+            |(key, _): &(&MinerKey, &MinerMemory)| key.protocol == MinerProtocol::V1;
+        let kept = self.miners.iter().filter(of_translator);
+        kept.fold(self.former, |shares, (_, miner)| sum(shares, miner.total()))
+    }
+
+    /// The part of [`InstanceMiners::translator_shares`] that belongs to miners that are kept no
+    /// longer.
+    pub const fn former_shares(&self) -> (u64, u64) {
+        self.former
+    }
+
+    /// Sets it to what was stored.
+    pub const fn set_former_shares(&mut self, shares: (u64, u64)) {
+        self.former = shares;
+    }
+
+    /// How many miners of one protocol are in each state.
+    pub fn states(&self, protocol: MinerProtocol, now: i64) -> BTreeMap<&'static str, u64> {
+        let mut states = BTreeMap::new();
+        for (_, miner) in self
+            .miners
+            .iter()
+            .filter(|(key, _)| key.protocol == protocol)
+        {
+            *states.entry(miner.state(now).as_str()).or_default() += 1;
+        }
+        states
+    }
+
+    /// The samples that are due at `now`, one per miner in `step` seconds.
+    pub fn take_samples(&mut self, now: i64, step: i64) -> Vec<(MinerKey, MinerSample)> {
+        self.unsaved.clear();
+        let mut samples = Vec::new();
+        let named = self
+            .miners
+            .iter_mut()
+            .filter(|(key, _)| !key.name.is_empty());
+        for (key, miner) in named {
+            let marks = miner.sample_marks();
+            if let Some(sample) = miner.take_sample(now, step) {
+                self.unsaved.push((key.clone(), marks));
+                samples.push((key.clone(), sample));
+            }
+        }
+        samples
+    }
+
+    /// The last samples could not be saved: their shares belong to the next ones.
+    pub fn return_samples(&mut self) {
+        for (key, marks) in std::mem::take(&mut self.unsaved) {
+            if let Some(miner) = self.miners.get_mut(&key) {
+                miner.set_sample_marks(marks);
+            }
         }
     }
 
@@ -160,9 +230,15 @@ impl InstanceMiners {
     /// What has to be written. Miners that have been offline for a week are forgotten, and so are
     /// connections that left before they gave a name.
     pub fn changes(&mut self, instance: InstanceId, now: i64) -> MinerChanges {
+        let former = &mut self.former;
         self.miners.retain(|key, miner| {
             let since = miner.offline_since();
-            since.is_none_or(|since| !key.name.is_empty() && (now - since).abs() <= OFFLINE_LIMIT)
+            let is_kept = since
+                .is_none_or(|since| !key.name.is_empty() && (now - since).abs() <= OFFLINE_LIMIT);
+            if !is_kept && key.protocol == MinerProtocol::V1 {
+                *former = sum(*former, miner.total());
+            }
+            is_kept
         });
         let rows = self
             .miners

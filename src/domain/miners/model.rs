@@ -1,5 +1,7 @@
 //! A miner as pages and the API show it.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -108,6 +110,10 @@ pub struct Miner {
     pub shares_accepted_total: u64,
     /// Rejected shares of all time.
     pub shares_rejected_total: u64,
+    /// Rejected shares of all time by reason, at most 16 reasons and `other`. A share that the
+    /// translator rejected without logging why has the reason `rejected-by-translator`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rejected_by_reason: BTreeMap<String, u64>,
     /// When the last accepted share was counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_share_at: Option<Timestamp>,
@@ -119,6 +125,21 @@ pub struct Miner {
     pub offline_since: Option<Timestamp>,
     /// What it does.
     pub state: MinerState,
+}
+
+/// A listed miner with a name, of any instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedMiner {
+    /// The instance.
+    pub instance_id: InstanceId,
+    /// The protocol that it speaks.
+    pub protocol: MinerProtocol,
+    /// Its IP address; empty if it is not known.
+    pub address: String,
+    /// Its username or identity.
+    pub name: String,
+    /// It is not connected.
+    pub is_offline: bool,
 }
 
 /// The day of a moment, in days since 1970 UTC.

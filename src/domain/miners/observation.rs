@@ -6,6 +6,7 @@ use crate::domain::instances::MinerProtocol;
 use crate::programs::jd_client::monitoring::{MinerReading, MonitoringReading};
 use crate::programs::translator::config::TranslatorConfig;
 use crate::programs::translator::monitoring::TranslatorReading;
+use crate::programs::translator::recognition::is_translator;
 
 /// What no two miners of an instance share.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +33,7 @@ pub struct MinerObservation {
 }
 
 /// The counters of one channel, which begin with it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChannelObservation {
     /// The number of the connection.
     pub connection: u64,
@@ -42,6 +43,8 @@ pub struct ChannelObservation {
     pub accepted: Option<u64>,
     /// Rejected shares.
     pub rejected: Option<u64>,
+    /// The rejected shares by reason.
+    pub reasons: BTreeMap<String, u64>,
     /// Sum of the difficulties of accepted shares.
     pub work: Option<f64>,
 }
@@ -72,6 +75,7 @@ pub fn of_translator(reading: &TranslatorReading) -> MinerObservations {
                 channel,
                 accepted: shares.accepted,
                 rejected: shares.rejected,
+                reasons: shares.rejected_by_reason.clone(),
                 work: shares.accepted_work,
             });
         }
@@ -108,6 +112,7 @@ pub fn of_client(
                 channel: channel.channel_id,
                 accepted: channel.shares_accepted,
                 rejected: channel.shares_rejected,
+                reasons: channel.rejected_by_reason.clone(),
                 work: channel.share_work,
             });
         }
@@ -121,31 +126,6 @@ impl MinerObservation {
             *self.estimate.get_or_insert_default() += rate;
         }
     }
-}
-
-/// Whether a connection to the client comes from a translator. Clients before 0.5.0 do not say;
-/// then the identities of its channels tell, which the translator derives from its own
-/// (`sv2/channel_manager` of translator_sv2).
-fn is_translator(client: &MinerReading, beside: Option<&TranslatorConfig>) -> bool {
-    if let Some(known) = client.is_translator {
-        return known;
-    }
-    let Some(beside) = beside else { return false };
-    !client.channels.is_empty()
-        && client
-            .channels
-            .iter()
-            .all(|channel| is_derived(&channel.user_identity, &beside.user_identity))
-}
-
-fn is_derived(identity: &str, own: &str) -> bool {
-    let account = own.split('.').next().unwrap_or_default();
-    let is_numbered = identity
-        .strip_prefix(own)
-        .and_then(|rest| rest.strip_prefix(".miner"))
-        .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()));
-    let is_shared = identity.strip_prefix(account) == Some(".translator-proxy");
-    is_numbered || is_shared || (identity == own && own.starts_with("sri/"))
 }
 
 #[cfg(test)]

@@ -7,12 +7,12 @@ use diesel::prelude::*;
 use diesel::sql_types::Integer;
 use diesel::sqlite::SqliteConnection as Db;
 
-use super::model::{Miner, MinerState, day_of};
+use super::model::{ListedMiner, Miner, MinerState, day_of};
 use super::observation::MinerKey;
 use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
 use crate::domain::instances::MinerProtocol;
-use crate::infra::db::schema::{instances, miners};
+use crate::infra::db::schema::{instances, miner_logs, miners};
 
 /// A row of `miners`.
 #[derive(Clone, Debug, PartialEq, Insertable, Queryable, Selectable)]
@@ -52,6 +52,8 @@ pub struct MinerRecord {
     pub seen_at: Timestamp,
     /// What it was counted from, as JSON.
     pub baseline: String,
+    /// Its rejected shares of all time by reason, as JSON.
+    pub reasons: String,
 }
 
 impl MinerRecord {
@@ -96,6 +98,7 @@ impl MinerRecord {
             last_share_at: self.last_share_at,
             connected_since: self.connected_since,
             offline_since: self.offline_since,
+            rejected_by_reason: serde_json::from_str(&self.reasons).unwrap_or_default(),
             // A state that a newer program wrote.
             state: self.state.parse().unwrap_or(MinerState::Offline),
             name: self.name,
@@ -149,6 +152,52 @@ pub fn save(
             .execute(db)?;
     }
     Ok(())
+}
+
+/// What was read of the log of an instance's translator; none: nothing yet.
+pub fn log(db: &mut Db, id: InstanceId) -> QueryResult<Option<String>> {
+    miner_logs::table
+        .find(id)
+        .select(miner_logs::state)
+        .first(db)
+        .optional()
+}
+
+/// Stores what was read of logs; nothing for an instance that is gone.
+pub fn set_logs(db: &mut Db, logs: &[(InstanceId, String)]) -> QueryResult<()> {
+    for (id, state) in logs {
+        let is_present: bool =
+            diesel::select(diesel::dsl::exists(instances::table.find(id))).get_result(db)?;
+        if is_present {
+            diesel::replace_into(miner_logs::table)
+                .values((miner_logs::instance_id.eq(id), miner_logs::state.eq(state)))
+                .execute(db)?;
+        }
+    }
+    Ok(())
+}
+
+/// The miners of all instances that have a name.
+pub fn listed(db: &mut Db) -> QueryResult<Vec<ListedMiner>> {
+    let rows = miners::table
+        .filter(miners::name.ne(""))
+        .order((miners::instance_id, miners::name, miners::address))
+        .select((
+            miners::instance_id,
+            miners::protocol,
+            miners::address,
+            miners::name,
+            miners::state,
+        ))
+        .load::<(InstanceId, String, String, String, String)>(db)?;
+    let listed = |(instance_id, of, address, name, state): (_, String, _, _, String)| ListedMiner {
+        instance_id,
+        protocol: protocol(&of),
+        address,
+        name,
+        is_offline: state == MinerState::Offline.as_str(),
+    };
+    Ok(rows.into_iter().map(listed).collect())
 }
 
 /// How many miners there are, of one instance or of all.

@@ -1,7 +1,7 @@
 //! Reading the list of miners.
 
 use super::counting::MINERS;
-use super::model::Miner;
+use super::model::{ListedMiner, Miner};
 use super::queries;
 use super::tracker::UnlistedMiners;
 use crate::base::clock::Timestamp;
@@ -66,6 +66,14 @@ impl MinerService {
     /// The database cannot be read.
     pub async fn all(&self, limit: u64, offset: u64) -> Result<MinerPart> {
         self.part(None, limit, offset).await
+    }
+
+    /// The listed miners of all instances that have a name.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn listed(&self) -> Result<Vec<ListedMiner>> {
+        self.db.read(|c| Ok(queries::listed(c)?)).await
     }
 
     async fn part(&self, id: Option<InstanceId>, limit: u64, offset: u64) -> Result<MinerPart> {

@@ -1,5 +1,5 @@
-//! The task that keeps the list of miners: takes each round of the sampler, asks the translators
-//! in the same round, and writes what changed in one transaction.
+//! The task that keeps the list of miners: takes each round of the sampler, reads what is new in the
+//! translators' logs, and writes what changed in one transaction.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,20 +13,22 @@ use super::counting::{InstanceMiners, MinerChanges, ProtocolReport};
 use super::model::MinerState;
 use super::observation;
 use super::queries;
+use super::series;
+use super::share_log::ShareLog;
 use super::translator_report::{TranslatorMemory, TranslatorReports};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
-use crate::domain::instances::{InstanceService, MinerProtocol};
-use crate::domain::metrics::{ClientObservation, SamplingRound};
+use crate::domain::instances::{InstanceService, MinerProtocol, ProgramName};
+use crate::domain::metrics::{
+    self, ClientObservation, MINER_STEP, MetricWrite, SamplingRound, TranslatorBoard,
+    TranslatorTotals,
+};
 use crate::infra::db::{Db, WriteMode};
-use crate::programs::jd_client::monitoring::MonitoringClient;
-use crate::programs::translator::config::TranslatorConfig;
-use crate::programs::translator::monitoring::{self, TranslatorReading};
+use crate::infra::log_store::count::read_heads;
+use crate::programs::translator::monitoring::TranslatorReading;
 
-/// So many translators are asked at a time.
-const AT_A_TIME: usize = 8;
-/// The state of a translator that is ready for miners.
-const RUNNING: &str = "running";
+/// So many logs are read at a time.
+const AT_A_TIME: usize = 4;
 
 /// How many miners of each instance are connected and not kept; cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -48,11 +50,12 @@ impl UnlistedMiners {
 }
 
 /// What is remembered of an instance between two rounds.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct TrackerMemory {
     miners: InstanceMiners,
-    /// The start of the present translator, and its file.
-    translator: Option<(i64, Option<TranslatorConfig>)>,
+    log: ShareLog,
+    /// The log as it is in the database.
+    stored_log: ShareLog,
     /// Its translator did not answer last.
     is_unanswered: bool,
     /// What its health check needs.
@@ -62,9 +65,16 @@ struct TrackerMemory {
 /// What is known of an instance in a round.
 struct InstanceLook {
     client: ClientObservation,
-    translator: Option<(i64, Option<TranslatorConfig>)>,
-    /// What the translator said; none: it was not asked.
-    reading: Option<std::result::Result<TranslatorReading, String>>,
+    /// The translator's log, if something is new in it.
+    log: Option<ShareLog>,
+}
+
+/// What has to be written of an instance.
+struct InstanceWrite {
+    id: InstanceId,
+    changes: MinerChanges,
+    samples: Vec<MetricWrite>,
+    log: Option<ShareLog>,
 }
 
 /// Keeps the list of miners.
@@ -72,30 +82,31 @@ struct InstanceLook {
 pub struct MinerTracker {
     db: Db,
     instances: InstanceService,
-    monitoring: MonitoringClient,
     interval: i64,
     tracked: HashMap<InstanceId, TrackerMemory>,
     unlisted: UnlistedMiners,
     reports: TranslatorReports,
+    board: TranslatorBoard,
 }
 
 impl MinerTracker {
     /// `interval`: the time between two rounds of the sampler. `unlisted` gets the number of miners
-    /// that are not kept.
+    /// that are not kept, `board` the Stratum V1 miners of each instance.
     pub fn new(
         db: Db,
         instances: InstanceService,
         interval: Duration,
         unlisted: UnlistedMiners,
+        board: TranslatorBoard,
     ) -> Self {
         Self {
             db,
             instances,
-            monitoring: MonitoringClient::new(),
             interval: i64::try_from(interval.as_secs()).unwrap_or(10).max(1),
             tracked: HashMap::new(),
             unlisted,
             reports: TranslatorReports::default(),
+            board,
         }
     }
 
@@ -154,9 +165,9 @@ impl MinerTracker {
             let id = look.client.instance.id;
             let memory = self.tracked.entry(id).or_default();
             memory.count(look, round.at, self.interval);
-            let changes = memory.miners.changes(id, round.at);
-            if !changes.is_empty() {
-                all.push((id, changes));
+            let write = memory.write(id, round.at);
+            if !write.is_empty() {
+                all.push(write);
             }
         }
         let unlisted = self
@@ -170,7 +181,13 @@ impl MinerTracker {
             .iter()
             .filter_map(|(id, memory)| Some((*id, memory.health.report()?.clone())));
         self.reports.replace(reports.collect());
-        self.save(all).await
+        let totals = self.tracked.iter();
+        self.board.replace(
+            totals
+                .filter_map(|(id, memory)| Some((*id, memory.translator_totals(round.at)?)))
+                .collect(),
+        );
+        self.save(all, round.at).await
     }
 
     /// Reads the miners of instances that are new here.
@@ -183,13 +200,20 @@ impl MinerTracker {
         let stored = self.db.read(move |c| {
             let mut stored = Vec::new();
             for id in new {
-                stored.push((id, queries::of_instance(c, id)?));
+                stored.push((id, queries::of_instance(c, id)?, queries::log(c, id)?));
             }
             Ok(stored)
         });
-        for (id, records) in stored.await? {
+        for (id, records, log) in stored.await? {
+            let log: ShareLog = log
+                .and_then(|state| serde_json::from_str(&state).ok())
+                .unwrap_or_default();
+            let mut miners = InstanceMiners::of(records);
+            miners.set_former_shares(log.former);
             let memory = TrackerMemory {
-                miners: InstanceMiners::of(records),
+                miners,
+                stored_log: log.clone(),
+                log,
                 ..TrackerMemory::default()
             };
             self.tracked.insert(id, memory);
@@ -197,74 +221,100 @@ impl MinerTracker {
         Ok(())
     }
 
-    /// Asks the translator of an instance, if it is ready for miners.
+    /// Reads what is new in the log of an instance's translator.
     fn look(&self, client: ClientObservation) -> impl Future<Output = InstanceLook> + use<> {
-        let (instances, monitoring) = (self.instances.clone(), self.monitoring.clone());
-        let known = self
-            .tracked
-            .get(&client.instance.id)
-            .and_then(|memory| memory.translator.clone());
+        let known = self.tracked.get(&client.instance.id);
+        let mut log = known.map(|memory| memory.log.clone()).unwrap_or_default();
+        let dir = self
+            .instances
+            .program_log_dir(client.instance.id, ProgramName::Translator);
+        // Miners that share one channel cannot be told apart in the log.
+        let is_shared = client
+            .translator
+            .as_ref()
+            .and_then(|translator| translator.file.as_ref())
+            .is_some_and(|file| file.aggregate);
+        let is_read = !is_shared && (client.translator.is_some() || log.run.is_some());
         async move {
-            let program = client.instance.translator();
-            let run = program.and_then(|program| program.started_at);
-            let is_running = program.is_some_and(|program| program.status == RUNNING);
-            let translator = match (run, known) {
-                (None, _) => None,
-                (Some(run), Some((of, Some(file)))) if of == run.0 => Some((of, Some(file))),
-                (Some(run), _) => {
-                    Some((run.0, instances.translator_file(client.instance.id).await))
-                }
-            };
-            let file = translator.as_ref().and_then(|(_, file)| file.as_ref());
-            let address = file.and_then(|file| Some((file.monitoring?, file.aggregate)));
-            let reading = match address {
-                Some((address, aggregate)) if is_running => {
-                    let read = monitoring::read(&monitoring, address, aggregate).await;
-                    Some(read.map_err(|error| error.to_string()))
-                }
-                _ => None,
-            };
-            InstanceLook {
-                client,
-                translator,
-                reading,
+            if !is_read {
+                return InstanceLook { client, log: None };
             }
+            let read = tokio::task::spawn_blocking(move || {
+                let from = log.position;
+                let end = read_heads(&dir, from, u64::MAX, |line| log.apply_line(line))?;
+                log.end_reading(end);
+                std::io::Result::Ok(log)
+            });
+            let id = client.instance.id;
+            let log = match read.await {
+                Ok(Ok(log)) => Some(log),
+                Ok(Err(error)) => {
+                    tracing::debug!(instance = %id, %error, "the translator's log cannot be read");
+                    None
+                }
+                Err(_) => None,
+            };
+            InstanceLook { client, log }
         }
     }
 
-    async fn save(&mut self, all: Vec<(InstanceId, MinerChanges)>) -> Result<()> {
+    async fn save(&mut self, all: Vec<InstanceWrite>, now: i64) -> Result<()> {
         if all.is_empty() {
             return Ok(());
         }
         let mut rows = Vec::new();
         let mut removals = Vec::new();
-        for (id, changes) in &all {
-            rows.extend(changes.changes.iter().cloned());
-            removals.extend(changes.removals.iter().map(|key| (*id, key.clone())));
+        let mut samples = Vec::new();
+        let mut logs = Vec::new();
+        let mut saved = Vec::new();
+        for write in all {
+            rows.extend(write.changes.changes.iter().cloned());
+            let gone = write.changes.removals.iter();
+            removals.extend(gone.map(|key| (write.id, key.clone())));
+            samples.extend(write.samples);
+            if let Some(log) = &write.log {
+                let state = serde_json::to_string(log).map_err(Error::internal)?;
+                logs.push((write.id, state));
+            }
+            saved.push((write.id, write.changes, write.log));
         }
-        self.db
-            .write_as(WriteMode::UNSYNCED, move |c| {
-                Ok(queries::save(c, &rows, &removals)?)
-            })
-            .await?;
-        for (id, changes) in all {
-            if let Some(memory) = self.tracked.get_mut(&id) {
-                memory.miners.note_saved(changes);
+        let written = self.db.write_as(WriteMode::UNSYNCED, move |c| {
+            queries::save(c, &rows, &removals)?;
+            queries::set_logs(c, &logs)?;
+            metrics::write_samples(c, now, &samples)?;
+            Ok(())
+        });
+        let result = written.await;
+        for (id, changes, log) in saved {
+            let Some(memory) = self.tracked.get_mut(&id) else {
+                continue;
+            };
+            if result.is_err() {
+                memory.miners.return_samples();
+                continue;
+            }
+            memory.miners.note_saved(changes);
+            if let Some(log) = log {
+                memory.stored_log = log;
             }
         }
-        Ok(())
+        result
+    }
+}
+
+impl InstanceWrite {
+    fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.samples.is_empty() && self.log.is_none()
     }
 }
 
 impl TrackerMemory {
     fn count(&mut self, look: InstanceLook, now: i64, interval: i64) {
-        let InstanceLook {
-            client,
-            translator,
-            reading,
-        } = look;
+        let InstanceLook { client, log } = look;
         let instance = &client.instance;
-        let fault = reading.as_ref().and_then(|read| read.as_ref().err());
+        let translator = client.translator.as_ref();
+        let reading = translator.and_then(|translator| translator.reading.as_ref());
+        let fault = reading.and_then(|read| read.as_ref().err());
         if let Some(fault) = fault
             && !self.is_unanswered
         {
@@ -272,16 +322,16 @@ impl TrackerMemory {
             tracing::warn!(instance = %instance.id, %fault, "its translator's monitoring cannot be read");
         }
         self.is_unanswered = fault.is_some();
-        let asked = translator.as_ref().filter(|_| reading.is_some());
-        let asked = asked.map(|(run, _)| *run);
-        let reading = reading.and_then(std::result::Result::ok);
+        let answer: Option<&TranslatorReading> =
+            translator.and_then(metrics::TranslatorObservation::answer);
+        let run = translator.map(|translator| translator.run);
         let of_translator = ProtocolReport {
             protocol: MinerProtocol::V1,
-            run: translator.as_ref().map(|(run, _)| *run),
-            is_complete: reading.as_ref().is_some_and(|reading| !reading.truncated),
-            miners: reading.as_ref().map(observation::of_translator),
+            run,
+            is_complete: answer.is_some_and(|reading| !reading.truncated),
+            miners: answer.map(observation::of_translator),
         };
-        let file = translator.as_ref().and_then(|(_, file)| file.as_ref());
+        let file = translator.and_then(|translator| translator.file.as_ref());
         let of_client = ProtocolReport {
             protocol: MinerProtocol::V2,
             run: instance.start_time,
@@ -294,13 +344,73 @@ impl TrackerMemory {
                 .as_ref()
                 .map(|reading| observation::of_client(reading, file)),
         };
-        self.miners.count(&of_translator, now, interval);
         self.miners.count(&of_client, now, interval);
-        let many = self
-            .miners
-            .count_in(MinerProtocol::V1, MinerState::ManyRejected, now);
-        self.health
-            .note(asked, of_translator.miners.as_ref(), many, now);
-        self.translator = translator;
+        let asked = run.filter(|_| reading.is_some());
+        self.count_translator(&of_translator, log, now, interval);
+        let states = self.miners.states(MinerProtocol::V1, now);
+        let many = states.get(MinerState::ManyRejected.as_str());
+        self.health.note(
+            asked,
+            of_translator.miners.as_ref(),
+            many.copied().unwrap_or(0),
+            now,
+        );
+    }
+
+    /// Counts the miners of the translator, by its monitoring and its log.
+    fn count_translator(
+        &mut self,
+        of_translator: &ProtocolReport,
+        log: Option<ShareLog>,
+        now: i64,
+        interval: i64,
+    ) {
+        let Some(mut log) = log else {
+            self.miners.count(of_translator, now, interval);
+            return;
+        };
+        // The last shares of the process before, whose channel numbers are used again.
+        let ended = log.take_ended();
+        if let (Some(run), Some(ended)) = (log.run, &ended) {
+            self.miners.count_logged(run, ended, now);
+            log.run = None;
+        }
+        self.miners.count(of_translator, now, interval);
+        // A process whose start was only just read may be newer than what the keeper reported.
+        if ended.is_none() && of_translator.miners.is_some() {
+            log.run = of_translator.run;
+        }
+        if let Some(run) = log.run {
+            self.miners.count_logged(run, &log.channels(), now);
+        }
+        self.log = log;
+    }
+
+    /// What has to be written after a round.
+    fn write(&mut self, id: InstanceId, now: i64) -> InstanceWrite {
+        let samples = self.miners.take_samples(now, MINER_STEP);
+        let changes = self.miners.changes(id, now);
+        self.log.former = self.miners.former_shares();
+        InstanceWrite {
+            id,
+            changes,
+            samples: samples
+                .into_iter()
+                .flat_map(|(key, sample)| series::of_miner(id, &key, sample))
+                .collect(),
+            log: (self.log != self.stored_log).then(|| self.log.clone()),
+        }
+    }
+
+    /// The miners of its translator, if it ever had any.
+    fn translator_totals(&self, now: i64) -> Option<TranslatorTotals> {
+        let states = self.miners.states(MinerProtocol::V1, now);
+        let (accepted, rejected) = self.miners.translator_shares();
+        let is_known = !states.is_empty() || (accepted, rejected) != (0, 0);
+        is_known.then_some(TranslatorTotals {
+            states,
+            accepted,
+            rejected,
+        })
     }
 }

@@ -5,10 +5,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::model::Miner;
+use super::series;
 use super::service::{MinerPart, MinerService};
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::units::{Unit, format_value};
 use crate::domain::instances::Instance;
+use crate::domain::metrics;
 use crate::view;
 
 /// `/instances/{id}/miners` and `/miners`.
@@ -95,6 +97,18 @@ impl MinersPage {
         }
     }
 
+    /// The path of the chart of a miner's hashrate; none for a miner without a name, which has no
+    /// history.
+    fn chart_path(&self, miner: &Miner) -> Option<String> {
+        let instance = self.instance.as_ref().map(|instance| instance.id);
+        let id = instance.or(miner.instance_id)?;
+        let detail = series::detail(&miner.name, &miner.address);
+        (!miner.name.is_empty()).then(|| {
+            let series = metrics::series_path(id, &format!("miner_hashrate:{detail}"));
+            format!("/{series}/timeseries?range=24h")
+        })
+    }
+
     fn ago(&self, at: &Timestamp) -> String {
         human_duration(self.now.since(*at))
     }
@@ -118,8 +132,17 @@ impl Miner {
     }
 
     fn total_text(&self) -> String {
+        let reasons: Vec<String> = self
+            .rejected_by_reason
+            .iter()
+            .map(|(reason, count)| format!("{reason} {count}"))
+            .collect();
+        let reasons = match reasons.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", reasons.join(", ")),
+        };
         format!(
-            "All time: {} accepted, {} rejected",
+            "All time: {} accepted, {} rejected{reasons}",
             self.shares_accepted_total, self.shares_rejected_total
         )
     }

@@ -36,9 +36,10 @@ diesel::table! {
 }
 
 diesel::table! {
-    alert_memories (rule_id, instance_id) {
+    alert_memories (rule_id, instance_id, miner) {
         rule_id -> Text,
         instance_id -> Text,
+        miner -> Text,
         since -> Nullable<BigInt>,
         counts -> Bool,
         gone -> Nullable<BigInt>,
@@ -304,6 +305,14 @@ diesel::table! {
         offline_since -> Nullable<BigInt>,
         seen_at -> BigInt,
         baseline -> Text,
+        reasons -> Text,
+    }
+}
+
+diesel::table! {
+    miner_logs (instance_id) {
+        instance_id -> Text,
+        state -> Text,
     }
 }
 
@@ -431,4 +440,4 @@ diesel::allow_tables_to_appear_in_same_query!(
     alert_silences,
     instances
 );
-diesel::allow_tables_to_appear_in_same_query!(instances, miners);
+diesel::allow_tables_to_appear_in_same_query!(instances, miner_logs, miners);

@@ -1,5 +1,5 @@
-//! Counts the lines in a part of the log by level, for times when no keeper counted them. Blocking;
-//! keeps only a chunk of a file in memory.
+//! Reads the beginning of each line in a part of the log, and counts the lines by level for times when
+//! no keeper counted them. Blocking; keeps only a chunk of a file in memory.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -30,10 +30,19 @@ pub struct LineCounts {
 /// # Errors
 /// The files cannot be read.
 pub fn count(dir: &Path, from: u64, to: u64) -> io::Result<LineCounts> {
-    let mut counts = LineCounts {
-        until: from,
-        ..LineCounts::default()
-    };
+    let mut counts = LineCounts::default();
+    counts.until = read_heads(dir, from, to, |head| counts.line(head))?;
+    Ok(counts)
+}
+
+/// Passes on the first 256 bytes of each complete line that starts between `from` (inclusive) and
+/// `to` (exclusive), without its line break. Deleted parts are skipped. Returns the offset after the
+/// last line, from which the next call continues.
+///
+/// # Errors
+/// The files cannot be read.
+pub fn read_heads(dir: &Path, from: u64, to: u64, mut each: impl FnMut(&[u8])) -> io::Result<u64> {
+    let mut until = from;
     let mut head = Vec::with_capacity(HEAD);
     let mut piece = vec![0; PIECE];
     for file in segment::list(dir)?
@@ -64,18 +73,18 @@ pub fn count(dir: &Path, from: u64, to: u64) -> io::Result<LineCounts> {
                     break 'file;
                 }
                 append(&mut head, &rest[..end]);
-                counts.line(&head);
+                each(&head);
                 head.clear();
                 at += end as u64 + 1;
                 line_start = at;
-                counts.until = at;
+                until = at;
                 rest = &rest[end + 1..];
             }
             append(&mut head, rest);
             at += rest.len() as u64;
         }
     }
-    Ok(counts)
+    Ok(until)
 }
 
 fn append(head: &mut Vec<u8>, bytes: &[u8]) {

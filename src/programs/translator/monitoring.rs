@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::AtomicUsize;
@@ -256,6 +256,14 @@ async fn reading(
 }
 
 impl TranslatorReading {
+    /// How many miners are connected. Connections with the same address and username are one miner,
+    /// as in the list of miners: a miner that reconnects is not counted twice while the translator
+    /// still holds its former connection.
+    pub fn miner_count(&self) -> usize {
+        let miner = |miner: &Sv1MinerReading| (miner.address, miner.username.clone());
+        self.miners.iter().map(miner).collect::<BTreeSet<_>>().len()
+    }
+
     /// The entries, ordered by number. Problems with them are recorded here.
     fn take_list<T: ListItem>(&mut self, list: Option<CompleteList<T>>) -> Vec<T> {
         let Some(mut list) = list else {

@@ -677,6 +677,7 @@ async fn seen_down(manager: &Manager, id: &str) {
             figures: BTreeMap::new(),
             blocks: 0,
             best_difficulty: None,
+            miners: None,
             available_update: None,
         };
         alerts.observe(vec![seen]).await.unwrap();
@@ -1092,4 +1093,56 @@ async fn a_rule_may_be_about_health_and_about_every_figure_that_is_offered() {
         manager.json(&format!("/api/instances/{id}")).await["status"],
         "running"
     );
+}
+
+#[tokio::test]
+async fn a_rule_may_be_about_miners() {
+    let manager = Manager::start().await;
+    let post = |body: Value| {
+        let manager = &manager;
+        async move { send(manager, "POST", "/api/alerts/rules", &body).await }
+    };
+    let any = post(json!({ "condition": { "kind": "miner-offline" } })).await;
+    let any = any.json(201)["rule"].clone();
+    assert_eq!(
+        (&any["name"], &any["for_s"], &any["condition"]),
+        (
+            &json!("A miner is offline"),
+            &json!(600),
+            &json!({ "kind": "miner-offline" })
+        )
+    );
+    // The form offers the same delay, and shows a name as text.
+    let new = manager
+        .ask("/alerts/rules/new?kind=miner-offline", "text/html")
+        .await
+        .page(200);
+    assert_eq!(new.attr("#for_s", "value"), "600");
+    let name = "<b>rig</b>@192.0.2.7";
+    let fields = [
+        ("kind", "miner-offline"),
+        ("miner", name),
+        ("name", "Rig"),
+        ("for_s", "600"),
+        ("clear_s", "60"),
+        ("enabled", "on"),
+    ];
+    assert_eq!(form(&manager, "/alerts/rules", &fields).await.status, 303);
+    let list = manager.ask("/alerts", "text/html").await.page(200);
+    assert_eq!(list.count("b"), 0);
+    assert!(
+        list.texts("td")
+            .iter()
+            .any(|text| text.contains("the miner <b>rig</b>@192.0.2.7 is offline")),
+        "{:?}",
+        list.texts("td")
+    );
+    for condition in [
+        json!({ "kind": "miner-offline", "miner": "x".repeat(10_000) }),
+        json!({ "kind": "miner-offline", "miner": 7 }),
+        json!({ "kind": "miner-offline", "rig": "barn" }),
+    ] {
+        let answer = post(json!({ "condition": condition })).await;
+        assert_eq!(answer.status, 422, "{condition}");
+    }
 }

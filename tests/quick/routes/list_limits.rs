@@ -235,7 +235,7 @@ async fn names_of_miners_do_not_add_up_to_a_large_answer() {
     assert_eq!(page.count("#miners ~ table tbody tr"), 256);
     assert_eq!(
         page.one("#miners ~ p.help"),
-        "4744 more miners are not listed. All metrics"
+        "4744 more miners are not listed. All miners"
     );
     let all = manager.json("/api/metrics").await;
     let metrics = all["instances"][0]["metrics"].as_object().unwrap();

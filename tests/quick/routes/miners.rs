@@ -12,7 +12,50 @@ use jd_manager::infra::db::Db;
 use serde_json::{Value, json};
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
+
+/// A translator that writes the lines that a test leaves for it; its monitoring API is the test's
+/// own.
+const TRANSLATOR: &str = "#!/bin/sh
+trap 'exit 0' INT
+lines=$(dirname \"$0\")/lines
+echo '2026-11-29T09:01:36.477512Z  INFO translator_sv2: Starting Translator Proxy...'
+echo '2026-11-29T09:01:36.577512Z  INFO translator_sv2: Translator Proxy: listening on 127.0.0.1:1'
+while :; do
+    if mv \"$lines\" \"$lines.read\" 2>/dev/null; then cat \"$lines.read\"; fi
+    sleep 0.05
+done
+";
+
+/// Shares as the translator logs them: submitted, sent and accepted ones of a channel.
+fn share_lines(channel: u32, [submitted, sent, accepted]: [usize; 3]) -> String {
+    let line = |target: &str, message: String| {
+        format!("2026-11-29T09:01:37.577512Z  INFO translator_sv2::{target}: {message}\n")
+    };
+    let submission = line(
+        "sv1::sv1_server::downstream_message_handler",
+        format!("Received mining.submit from SV1 downstream for channel id: {channel}"),
+    );
+    let forward = line(
+        "sv2::channel_manager",
+        format!(
+            "SubmitSharesExtended: valid share, forwarding it to upstream | channel_id: {channel}, sequence_number: 1"
+        ),
+    );
+    let success = line(
+        "sv2::channel_manager::mining_message_handler",
+        format!(
+            "Received: SubmitSharesSuccess(channel_id={channel}, last_sequence_number=1, new_submits_accepted_count=1, new_shares_sum=0)"
+        ),
+    );
+    [
+        submission.repeat(submitted),
+        forward.repeat(sent),
+        success.repeat(accepted),
+    ]
+    .concat()
+}
 
 /// The miners of an instance once they are as they should be.
 async fn until_miners(
@@ -188,14 +231,20 @@ async fn answer(State(miners): State<FakeMiners>, Path(path): Path<String>) -> R
 #[tokio::test(flavor = "multi_thread")]
 async fn miners_behind_the_translator_are_listed_once_each_by_name_and_address() {
     let scratch = tempfile::tempdir().unwrap();
-    // Its monitoring API is the test's own.
-    let translator = clients::idle_translator(scratch.path());
-    let manager = Manager::launch(Plan {
+    let translator = scratch.path().join("translator_sv2");
+    fs::write(&translator, TRANSLATOR).unwrap();
+    fs::set_permissions(&translator, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut manager = Manager::launch(Plan {
         simulate: vec!["--miners".into(), "0".into()],
         client: None,
-        flags: ["--sample-interval", "1s", "--translator", &translator]
-            .map(str::to_owned)
-            .to_vec(),
+        flags: [
+            "--sample-interval",
+            "1s",
+            "--translator",
+            translator.to_str().unwrap(),
+        ]
+        .map(str::to_owned)
+        .to_vec(),
     })
     .await;
     let mut config = solo_config(free_port(), free_port(), 1);
@@ -283,6 +332,78 @@ async fn miners_behind_the_translator_are_listed_once_each_by_name_and_address()
         (&of("192.0.2.2")["state"], &of("192.0.2.3")["state"]),
         (&json!("offline"), &json!("mining"))
     );
+
+    // Three shares of channel 8 that the translator rejected; two more were accepted than its API has.
+    let lines = scratch.path().join("lines");
+    let unfinished = scratch.path().join("unfinished");
+    fs::write(&unfinished, share_lines(8, [10, 7, 7])).unwrap();
+    fs::rename(&unfinished, &lines).unwrap();
+    let is_counted = |miners: &[Value]| {
+        miners.iter().any(|miner| {
+            miner["address"] == "192.0.2.1"
+                && miner["shares_accepted_total"] == 97
+                && miner["shares_rejected_total"] == 13
+        })
+    };
+    let listed = until_miners(&manager, &id, "shares of the log", is_counted).await;
+    let one = listed
+        .iter()
+        .find(|one| one["address"] == "192.0.2.1")
+        .unwrap();
+    assert_eq!(
+        one["rejected_by_reason"],
+        json!({ "rejected-by-translator": 3 })
+    );
+    // A killed manager reads on where it was.
+    manager.kill();
+    manager.begin();
+    let listed = until_miners(&manager, &id, "the miners after a restart", |miners| {
+        miners
+            .iter()
+            .filter(|one| one["state"] != "offline")
+            .count()
+            == 2
+    })
+    .await;
+    assert!(is_counted(&listed), "{listed:?}");
+
+    // Two miners are connected: not the translator, and not those that left.
+    until("two miners", || async {
+        let instance = manager.json(&format!("/api/instances/{id}")).await;
+        (instance["miner_count"] == 2).then_some(())
+    })
+    .await;
+    until("the metrics of the translator", || async {
+        let told = manager.ask("/metrics", "text/plain").await.text;
+        let of = format!("instance=\"{id}\",name=\"farm\"");
+        let expected = [
+            format!("jd_client_miners{{{of}}} 2.0"),
+            format!("jd_translator_up{{{of}}} 1.0"),
+            format!("jd_translator_miners{{{of},state=\"offline\"}} 1.0"),
+            format!("jd_translator_shares_accepted_total{{{of}}} 105.0"),
+            format!("jd_translator_shares_rejected_total{{{of}}} 13.0"),
+        ];
+        expected
+            .iter()
+            .all(|line| told.contains(line))
+            .then_some(())
+    })
+    .await;
+
+    // The history of each miner, by name and address.
+    let page = manager
+        .ask(&format!("/instances/{id}/miners"), "text/html")
+        .await
+        .page(200);
+    let chart = format!("/metrics/{id}/miner_hashrate%3Aacct.rig%40192.0.2.1/timeseries?range=24h");
+    assert_eq!(page.count(&format!("#miners a[href='{chart}']")), 1);
+    let series = manager.json(&format!("/api{chart}")).await;
+    assert!(
+        !series["timeSeries"].as_array().unwrap().is_empty(),
+        "{series}"
+    );
+    let page = manager.ask(&chart, "text/html").await.page(200);
+    assert!(page.one("#series").contains("acct.rig@192.0.2.1"));
 }
 
 #[tokio::test]
@@ -294,7 +415,7 @@ async fn long_lists_come_in_parts_and_wrong_requests_are_refused() {
     // Offline, since the instance does not run.
     let insert = format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) \
-         INSERT INTO miners SELECT '{id}', 'v2', '', printf('%04d', i) || '{}', 'offline', i, 0, 0, 5, 5, 9, 2, NULL, NULL, {}, 0, '{{}}' FROM n",
+         INSERT INTO miners SELECT '{id}', 'v2', '', printf('%04d', i) || '{}', 'offline', i, 0, 0, 5, 5, 9, 2, NULL, NULL, {}, 0, '{{}}', '{{}}' FROM n",
         "\u{1f600}".repeat(124),
         jiff::Timestamp::now().as_millisecond(),
     );

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::clock::Clock as _;
+use crate::domain::alerts::model::ObservedMiner;
 use crate::domain::alerts::samples::{AlertTestBed, TestReceiver, check, until};
 use serde_json::json;
 
@@ -615,4 +616,75 @@ async fn nothing_is_added_to_a_message_that_is_being_sent() {
     told.dedup();
     assert_eq!(told.len(), 40);
     stop.cancel();
+}
+
+#[tokio::test]
+async fn each_miner_is_reported_and_resolved_on_its_own() {
+    let desk = AlertTestBed::new();
+    desk.channel("phone", "http://127.0.0.1:9/").await;
+    let barn = desk.instance("barn").await;
+    let body = json!({ "condition": { "kind": "miner-offline" }, "clear_s": 0, "name": "Rigs" });
+    let rule = desk.rule(body).await;
+    assert_eq!(rule.for_s, 600);
+    let observe = |offline: &[(&str, Option<bool>)]| {
+        let miner = |(name, is_offline): &(&str, Option<bool>)| ObservedMiner {
+            name: (*name).to_owned(),
+            address: "192.0.2.7".into(),
+            is_offline: *is_offline,
+        };
+        vec![InstanceObservation {
+            miners: Some(offline.iter().map(miner).collect()),
+            ..desk.well(barn)
+        }]
+    };
+    let both = [("one", Some(true)), ("two", Some(false))];
+    desk.alerts.observe(observe(&both)).await.unwrap();
+    for _ in 0..59 {
+        desk.pass(10);
+        desk.alerts.observe(observe(&both)).await.unwrap();
+    }
+    assert_eq!(desk.titles().await, [""; 0], "not for ten minutes yet");
+    desk.pass(10);
+    desk.alerts.observe(observe(&both)).await.unwrap();
+    assert_eq!(
+        desk.titles().await,
+        ["barn: miner one (192.0.2.7) is offline"]
+    );
+    let standing = desk.alerts.everything().await.unwrap().standing;
+    assert_eq!(
+        (standing.len(), standing[0].miner.as_str()),
+        (1, "one@192.0.2.7")
+    );
+    // The second one goes later; its alert has its own time. The first one is back.
+    let second = [("one", Some(true)), ("two", Some(true))];
+    for _ in 0..61 {
+        desk.pass(10);
+        desk.alerts.observe(observe(&second)).await.unwrap();
+    }
+    assert_eq!(desk.titles().await.len(), 2);
+    let back = [("one", Some(false)), ("two", Some(true))];
+    desk.pass(10);
+    desk.alerts.observe(observe(&back)).await.unwrap();
+    let titles = desk.titles().await;
+    assert_eq!(
+        titles[1..],
+        [
+            "barn: miner two (192.0.2.7) is offline",
+            "barn: resolved (miner one (192.0.2.7) is offline)",
+        ]
+    );
+    // The instance is down: nothing is known of its miners. Then the second one leaves the list.
+    desk.pass(10);
+    let unknown = [("one", None), ("two", None)];
+    desk.alerts.observe(observe(&unknown)).await.unwrap();
+    assert_eq!(desk.alerts.everything().await.unwrap().standing.len(), 1);
+    desk.pass(10);
+    let left = [("one", Some(false))];
+    desk.alerts.observe(observe(&left)).await.unwrap();
+    assert_eq!(desk.alerts.everything().await.unwrap().standing, []);
+    assert_eq!(
+        desk.titles().await.len(),
+        3,
+        "no message for a removed miner"
+    );
 }

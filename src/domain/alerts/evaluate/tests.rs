@@ -20,7 +20,56 @@ fn seen(state: InstanceState, is_wanted: bool) -> InstanceObservation {
         blocks: 0,
         best_difficulty: None,
         available_update: None,
+        miners: None,
     }
+}
+
+#[test]
+fn each_miner_is_judged_on_its_own() {
+    let miner = |name: &str, address: &str, is_offline| ObservedMiner {
+        name: name.into(),
+        address: address.into(),
+        is_offline,
+    };
+    let mut at = seen(InstanceState::Running, true);
+    let judged = |only: Option<&str>, at: &InstanceObservation| -> Vec<(String, Option<String>)> {
+        let condition = RuleCondition::MinerOffline {
+            miner: only.map(str::to_owned),
+        };
+        evaluate_all(&condition, at)
+            .into_iter()
+            .map(|(id, result)| (id, words(&result).map(str::to_owned)))
+            .collect()
+    };
+    assert_eq!(judged(None, &at), []);
+    at.miners = Some(vec![
+        miner("a", "", Some(true)),
+        miner("rig", "192.0.2.1", Some(true)),
+        // The same miner with another protocol, connected.
+        miner("rig", "192.0.2.1", Some(false)),
+        miner("rig", "192.0.2.2", Some(true)),
+        miner("z", "192.0.2.3", None),
+    ]);
+    let offline = |id: &str, words: Option<&str>| (id.to_owned(), words.map(str::to_owned));
+    assert_eq!(
+        judged(None, &at),
+        [
+            offline("a", Some("miner a is offline")),
+            offline("rig@192.0.2.1", None),
+            offline("rig@192.0.2.2", Some("miner rig (192.0.2.2) is offline")),
+            offline("z@192.0.2.3", None),
+        ]
+    );
+    assert_eq!(judged(Some("rig"), &at).len(), 2);
+    assert_eq!(judged(Some("rig@192.0.2.2"), &at).len(), 1);
+    assert_eq!(judged(Some("nobody"), &at), []);
+    // A name of 10 kB stays a line.
+    at.miners = Some(vec![miner(&"<b>x</b>".repeat(1300), "", Some(true))]);
+    let long = judged(None, &at).remove(0).1.unwrap();
+    assert!(
+        long.chars().count() < 200 && long.ends_with("… is offline"),
+        "{long}"
+    );
 }
 
 fn words(verdict: &ConditionResult) -> Option<&str> {

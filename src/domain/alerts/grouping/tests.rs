@@ -23,6 +23,7 @@ fn item(name: &str, words: &str, text: &str) -> NotificationItem {
     NotificationItem {
         id: InstanceId::random(),
         name: name.into(),
+        miner: String::new(),
         words: words.into(),
         text: text.into(),
         since: Some(Timestamp(1_800_000_000_000)),

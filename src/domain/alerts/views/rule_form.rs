@@ -11,7 +11,7 @@ use crate::base::error::FieldError;
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::domain::alerts::evaluate::typed;
 use crate::domain::alerts::model::{AlertRule, RuleCondition};
-use crate::domain::alerts::rule_draft::{USUAL, is_watched};
+use crate::domain::alerts::rule_draft::{USUAL, USUAL_OF_MINER, is_watched};
 use crate::domain::alerts::service;
 use crate::domain::alerts::views::responses::RuleKinds;
 use crate::domain::health::model::HealthCheck;
@@ -19,7 +19,7 @@ use crate::domain::metrics::model::{CATALOGUE, title};
 use crate::view;
 
 /// The kinds of conditions: name, title, explanation.
-const KINDS: [(&str, &str, &str); 6] = [
+const KINDS: [(&str, &str, &str); 7] = [
     (
         "state",
         "Instance state",
@@ -45,6 +45,11 @@ const KINDS: [(&str, &str, &str); 6] = [
         "update-available",
         "Update available",
         "A newer client than the one an instance uses is available. jd-manager checks once a day.",
+    ),
+    (
+        "miner-offline",
+        "Miner offline",
+        "A miner is not connected although its instance is running.",
     ),
 ];
 
@@ -122,8 +127,12 @@ impl RulePage {
             ("side", "below"),
             ("metric", "hashrate_miners"),
         ];
+        let usual_for = match kind {
+            Some("miner-offline") => USUAL_OF_MINER.to_string(),
+            _ => usual.clone(),
+        };
         let values = values.into_iter().chain([
-            ("for_s", &*usual),
+            ("for_s", &*usual_for),
             ("clear_s", &*usual),
             ("tell_cleared", "on"),
             ("enabled", "on"),
@@ -275,7 +284,10 @@ impl RulePage {
     }
 
     fn lasts(&self) -> bool {
-        matches!(self.kind, "state" | "check" | "metric" | "update-available")
+        matches!(
+            self.kind,
+            "state" | "check" | "metric" | "update-available" | "miner-offline"
+        )
     }
 
     fn value(&self, name: &str) -> String {
@@ -405,6 +417,11 @@ impl RulePage {
                     ),
                 ]
             }
+            "miner-offline" => vec![self.text(
+                "miner",
+                "Miner (optional)",
+                "The name in the list of miners, or name@address if several have it. Empty: any miner. Each miner is reported on its own.",
+            )],
             _ => Vec::new(),
         }
     }

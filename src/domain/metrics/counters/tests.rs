@@ -60,18 +60,11 @@ fn counters_become_increments() {
         (
             second["shares_accepted"],
             second["shares_rejected"],
-            second["miner_shares_accepted:rig"]
+            second["channels_miners"]
         ),
-        (2.0, 0.0, 2.0)
+        (2.0, 0.0, 1.0)
     );
-    assert_eq!(
-        (
-            second["hashrate_miners"],
-            second["miner_hashrate:rig"],
-            second["miners"]
-        ),
-        (3e12, 1e12, 1.0)
-    );
+    assert_eq!(second["hashrate_miners"], 3e12);
     assert_eq!(
         second["hashrate_measured"],
         4.0 * HASHES_PER_DIFFICULTY / 10.0
@@ -159,27 +152,15 @@ fn an_old_client_met_for_the_first_time_is_counted_from_then_on() {
 }
 
 #[test]
-fn miners_beyond_the_cap_count_in_the_sums_and_long_gone_ones_make_room() {
+fn restarts_of_the_translator_are_counted_across_keepers() {
     let mut b = CounterBaseline::default();
-    let many = (0..100)
-        .map(|n| channel(n, &format!("rig{n:03}"), 1, 0))
-        .collect();
-    let samples = b.count_reading(ONE, 5, 1000, &reading(many));
-    assert_eq!(samples["shares_accepted"], 100.0);
-    assert_eq!(
-        samples
-            .keys()
-            .filter(|name| name.starts_with("miner_hashrate:"))
-            .count(),
-        MINERS
-    );
-    let samples = b.count_reading(
-        ONE,
-        5,
-        1000 + MINER_UNSEEN,
-        &reading(vec![channel(200, "newcomer", 1, 0)]),
-    );
-    assert!(samples.contains_key("miner_hashrate:newcomer"));
+    let counts: Vec<f64> = [3, 3, 5, 1, 1]
+        .map(|restarts| b.count_translator_restarts(restarts)["translator_restarts"])
+        .into();
+    // What was counted before the first sample has no known time.
+    assert_eq!(counts, [0.0, 0.0, 2.0, 1.0, 0.0]);
+    let stored = serde_json::to_string(&b).unwrap();
+    assert_eq!(totals(&stored)["translator_restarts"], 3.0);
 }
 
 #[test]
@@ -299,8 +280,6 @@ fn a_claim_that_no_share_has_confirmed_is_no_hashrate() {
         &reading(vec![channel(1, "rig", 10, 0), claim(0)]),
     );
     assert_eq!(samples["hashrate_miners"], 1e12);
-    assert_eq!(samples["miner_hashrate:rig"], 1e12);
-    assert!(!samples.contains_key("miner_hashrate:boaster"));
     let samples = b.count_reading(ONE, 10, 1005, &reading(vec![claim(0)]));
     assert!(!samples.contains_key("hashrate_miners"));
     // Clients before 0.3.0 do not report whether their estimate is settled.
@@ -310,11 +289,4 @@ fn a_claim_that_no_share_has_confirmed_is_no_hashrate() {
     };
     let samples = b.count_reading(ONE, 15, 1010, &reading(vec![channel(1, "rig", 10, 0), old]));
     assert_eq!(samples["hashrate_miners"], 3e12);
-    let samples = b.count_reading(
-        ONE,
-        25,
-        1020,
-        &reading(vec![channel(1, "rig", 10, 0), claim(1)]),
-    );
-    assert_eq!(samples["miner_hashrate:boaster"], 2e12);
 }

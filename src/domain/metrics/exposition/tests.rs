@@ -39,6 +39,7 @@ fn stopped(name: &str) -> InstanceMetrics {
             ("log_errors".into(), 1.0),
             ("miner_shares".into(), 5.0),
         ]),
+        translator: None,
     }
 }
 
@@ -256,6 +257,37 @@ fn a_pool_with_ever_new_reasons_does_not_make_ever_more_series() {
     }
 }
 
+#[test]
+fn the_metrics_of_a_translator_are_exported() {
+    let mut client = running("barn");
+    client.readings.insert("translator_up".into(), 1.0);
+    client
+        .readings
+        .insert("translator_cpu_percent".into(), 25.0);
+    client.totals.insert("translator_restarts".into(), 2.0);
+    client.translator = Some(TranslatorTotals {
+        states: BTreeMap::from([("mining", 3), ("offline", 1)]),
+        accepted: 40,
+        rejected: 5,
+    });
+    let [openmetrics, classic] = both(&[client, stopped("attic")]);
+    for line in [
+        "jd_translator_up{instance=\"ID\",name=\"barn\"} 1.0",
+        "jd_translator_cpu_ratio{instance=\"ID\",name=\"barn\"} 0.25",
+        "jd_translator_restarts_total{instance=\"ID\",name=\"barn\"} 2.0",
+        "jd_translator_miners{instance=\"ID\",name=\"barn\",state=\"mining\"} 3.0",
+        "jd_translator_miners{instance=\"ID\",name=\"barn\",state=\"offline\"} 1.0",
+        "jd_translator_shares_accepted_total{instance=\"ID\",name=\"barn\"} 40.0",
+        "jd_translator_shares_rejected_total{instance=\"ID\",name=\"barn\"} 5.0",
+    ] {
+        let line = line.replace("ID", ID);
+        has(&openmetrics, &line);
+        has(&classic, &line);
+    }
+    // Without a translator there are no samples.
+    assert_eq!(openmetrics.matches("jd_translator_up{").count(), 1);
+}
+
 /// Ensures that a new metric of the model is either exported or left out on purpose.
 #[test]
 fn everything_in_the_model_is_told() {
@@ -266,6 +298,11 @@ fn everything_in_the_model_is_told() {
         "miner_hashrate",
         "miner_shares_accepted",
         "miner_shares_rejected",
+        "translator_up",
+        "translator_miners",
+        "translator_restarts",
+        "translator_cpu_percent",
+        "translator_memory_bytes",
     ];
     for metric in CATALOGUE
         .iter()

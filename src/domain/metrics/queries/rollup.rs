@@ -2,11 +2,12 @@
 //! Each step takes a few milliseconds. Times are whole seconds since 1970 UTC.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable};
+use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::sqlite::SqliteConnection as Db;
 use strum::IntoEnumIterator;
 
 use super::{MERGE, Resolution, WINDOW, floor, fresh, set_until, until};
+use crate::domain::metrics::model::is_of_miner;
 use crate::infra::db::statement::CachedStatement;
 
 /// Seconds in a day.
@@ -199,13 +200,22 @@ fn roll_up(
     Ok(())
 }
 
+/// The second before which rows are deleted.
+#[derive(Clone, Copy, Debug)]
+pub struct RetentionEnd {
+    /// For series of an instance.
+    pub of_instance: i64,
+    /// For series of a miner.
+    pub of_miner: i64,
+}
+
 /// Removes about `most` rows of a level older than `before`, for all series after number `after`.
 /// Returns the last series processed, or `None` when all are done. Days are deleted only for details
 /// (a miner, a reason, a check), because new details may keep appearing.
 pub fn forget(
     db: &mut Db,
     level: Resolution,
-    before: i64,
+    before: RetentionEnd,
     after: i64,
     most: i64,
 ) -> QueryResult<Option<i64>> {
@@ -213,16 +223,21 @@ pub fn forget(
     let mut at = after;
     let next = match level {
         Resolution::Day => {
-            "SELECT MIN(id) FROM metric_series WHERE id > ? AND instr(metric_type, ':') > 0"
+            "SELECT id, metric_type FROM metric_series WHERE id > ? AND instr(metric_type, ':') > 0 ORDER BY id LIMIT 1"
         }
         Resolution::Raw | Resolution::Minute | Resolution::Hour => {
-            "SELECT MIN(id) FROM metric_series WHERE id > ?"
+            "SELECT id, metric_type FROM metric_series WHERE id > ? ORDER BY id LIMIT 1"
         }
     };
     while left > 0 {
-        let next = CachedStatement::<Nullable<BigInt>>::new(next).number(at);
-        let Some(series) = next.get_result::<Option<i64>>(db)? else {
+        let next = CachedStatement::<(BigInt, Text)>::new(next).number(at);
+        let Some((series, name)) = next.get_result::<(i64, String)>(db).optional()? else {
             return Ok(None);
+        };
+        let before = if is_of_miner(&name) {
+            before.of_miner
+        } else {
+            before.of_instance
         };
         let statement = format!(
             "DELETE FROM {table} WHERE series_id = ? AND at IN (SELECT at FROM {table} WHERE series_id = ? AND at < ? ORDER BY at LIMIT ?)",

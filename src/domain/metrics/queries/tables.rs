@@ -2,7 +2,7 @@
 
 use diesel::connection::SimpleConnection;
 
-use super::rollup::{advance, forget, move_to_series, prune_lost};
+use super::rollup::{RetentionEnd, advance, forget, move_to_series, prune_lost};
 use super::*;
 use crate::domain::metrics::range::{self, PointSpacing, RollupMarks};
 
@@ -199,7 +199,11 @@ fn forgetting_goes_on_where_it_stopped() {
     move_all_to_series(&mut db, BEGIN + 900);
     let mut after = 0;
     let mut steps = 0;
-    while let Some(last) = forget(&mut db, Resolution::Raw, BEGIN + 600, after, 50).unwrap() {
+    let end = RetentionEnd {
+        of_instance: BEGIN + 600,
+        of_miner: BEGIN + 600,
+    };
+    while let Some(last) = forget(&mut db, Resolution::Raw, end, after, 50).unwrap() {
         (after, steps) = (last, steps + 1);
     }
     assert!((3..8).contains(&steps), "{steps}");

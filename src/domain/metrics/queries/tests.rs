@@ -228,6 +228,123 @@ fn increments_of_one_second_add_up_and_readings_replace_each_other() {
     assert_eq!((threads.count, threads.sum), (360, 360.0 * 5.0));
 }
 
+/// The same second for series of instances and of miners.
+fn both(before: i64) -> rollup::RetentionEnd {
+    rollup::RetentionEnd {
+        of_instance: before,
+        of_miner: before,
+    }
+}
+
+#[test]
+fn minutes_of_miners_are_deleted_earlier() {
+    let (mut db, instance) = database();
+    let samples: Vec<MetricWrite> = [
+        "miner_hashrate:rig@192.0.2.7",
+        "miner_shares_accepted:rig@192.0.2.7",
+    ]
+    .map(|name| MetricWrite {
+        instance,
+        metric_type: name.into(),
+        value: 2.0,
+    })
+    .into();
+    let other = series_id(&mut db, instance, "threads", false)
+        .unwrap()
+        .unwrap();
+    for at in (MONDAY..MONDAY + 86_400).step_by(300) {
+        write_samples(&mut db, at, &samples).unwrap();
+        insert(&mut db, at, &[(other, 1.0)]).unwrap();
+    }
+    settle(&mut db, MONDAY + 86_400);
+    let ends = rollup::RetentionEnd {
+        of_instance: MONDAY,
+        of_miner: MONDAY + 43_200,
+    };
+    let mut after = 0;
+    while let Some(next) = rollup::forget(&mut db, Resolution::Minute, ends, after, 50).unwrap() {
+        after = next;
+    }
+    let miner = series(&mut db, instance, "miner_shares_accepted:rig@192.0.2.7")
+        .unwrap()
+        .unwrap();
+    assert!(miner.is_counter);
+    assert_eq!(
+        [miner.id, other].map(|id| oldest(&mut db, Resolution::Minute, id).unwrap()),
+        [Some(MONDAY + 43_200), Some(MONDAY)]
+    );
+    // Its hours are whole.
+    let day = points(
+        &mut db,
+        miner.id,
+        MONDAY,
+        MONDAY + 86_400,
+        PointSpacing::of(Resolution::Hour),
+    );
+    assert_eq!(day.iter().map(|hour| hour.sum).sum::<f64>(), 576.0);
+}
+
+/// The limit that the documentation of metrics states.
+#[test]
+fn a_miner_needs_less_than_forty_kilobytes_a_day() {
+    const MINERS: i64 = 20;
+    let (mut db, instance) = database();
+    let size = |db: &mut Db| {
+        db.batch_execute("VACUUM").unwrap();
+        CachedStatement::<BigInt>::new(
+            "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+        )
+        .get_result::<i64>(db)
+        .unwrap()
+    };
+    let before = size(&mut db);
+    for at in (MONDAY..MONDAY + 86_400).step_by(300) {
+        let samples: Vec<MetricWrite> = (0..MINERS)
+            .flat_map(|miner| ["miner_hashrate", "miner_shares_accepted"].map(|name| (miner, name)))
+            .map(|(miner, name)| MetricWrite {
+                instance,
+                metric_type: format!("{name}:acct.rig{miner:02}@192.0.2.{miner}"),
+                value: 1e12 + (at * miner) as f64 / 7.0,
+            })
+            .collect();
+        write_samples(&mut db, at, &samples).unwrap();
+    }
+    settle(&mut db, MONDAY + 86_400 + 300);
+    let each = (size(&mut db) - before) / MINERS;
+    assert!((10_000..40_000).contains(&each), "{each} bytes");
+}
+
+#[test]
+fn names_that_never_end_do_not_fill_the_database() {
+    let (mut db, instance) = database();
+    for round in 0..7 {
+        let samples: Vec<MetricWrite> = (0..2_000)
+            .map(|number| MetricWrite {
+                instance,
+                metric_type: format!("miner_hashrate:rig{}", round * 2_000 + number),
+                value: 1.0,
+            })
+            .collect();
+        write_samples(&mut db, MONDAY + round, &samples).unwrap();
+    }
+    assert_eq!(rows(&mut db, "metric_series"), 12_000);
+    // Known miners go on, and an instance that is gone has none.
+    let gone = InstanceId::random();
+    let more = [(instance, "rig1"), (instance, "new"), (gone, "rig1")].map(|(instance, name)| {
+        MetricWrite {
+            instance,
+            metric_type: format!("miner_hashrate:{name}"),
+            value: 1.0,
+        }
+    });
+    write_samples(&mut db, MONDAY + 20, &more).unwrap();
+    assert_eq!(rows(&mut db, "metric_series"), 12_000);
+    let first = series(&mut db, instance, "miner_hashrate:rig1")
+        .unwrap()
+        .unwrap();
+    assert_eq!(newest(&mut db, first.id, 5).unwrap().len(), 2);
+}
+
 #[test]
 fn a_wrong_clock_makes_no_bucket_smaller() {
     let (mut db, instance) = database();
@@ -239,7 +356,7 @@ fn a_wrong_clock_makes_no_bucket_smaller() {
     }
     settle(&mut db, MONDAY + 2 * 86_400);
     for level in [Resolution::Raw, Resolution::Minute] {
-        rollup::forget(&mut db, level, MONDAY + 86_400, 0, 10_000).unwrap();
+        rollup::forget(&mut db, level, both(MONDAY + 86_400), 0, 10_000).unwrap();
     }
     // Years back, then into deleted time, then correct again.
     for now in [
@@ -276,7 +393,7 @@ fn what_is_too_old_goes_in_steps_and_days_stay() {
     let before = MONDAY + 2 * 86_400;
     for level in [Resolution::Raw, Resolution::Minute, Resolution::Hour] {
         let (mut steps, mut after) = (0, 0);
-        while let Some(next) = rollup::forget(&mut db, level, before, after, 50).unwrap() {
+        while let Some(next) = rollup::forget(&mut db, level, both(before), after, 50).unwrap() {
             (after, steps) = (next, steps + 1);
             assert!(steps < 100, "it never ends");
         }
@@ -384,8 +501,14 @@ fn days_of_details_are_forgotten_and_days_of_the_whole_are_not() {
     day(&mut db, made[2], MONDAY);
     day(&mut db, made[2], MONDAY + 400 * 86_400);
     let mut after = 0;
-    while let Some(next) =
-        rollup::forget(&mut db, Resolution::Day, MONDAY + 365 * 86_400, after, 1).unwrap()
+    while let Some(next) = rollup::forget(
+        &mut db,
+        Resolution::Day,
+        both(MONDAY + 365 * 86_400),
+        after,
+        1,
+    )
+    .unwrap()
     {
         after = next;
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::model::{MinerState, day_of, is_many_rejected};
 use super::super::observation::{ChannelObservation, MinerKey, MinerObservation};
 use super::super::queries::MinerRecord;
+use super::super::share_log::LoggedShares;
 use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
 use crate::domain::metrics::{HASHRATE_WINDOW, RecentHashrate};
@@ -23,6 +24,9 @@ const HOUR: i64 = 3600;
 const LONGEST_STEP: i64 = 600;
 /// A new program is counted from its start if it started at most this long ago, in seconds.
 const NEW: i64 = 60;
+/// The number of reasons for rejected shares per miner; further ones count as `other`.
+const REASONS: usize = 16;
+const OTHER_REASON: &str = "other";
 /// Hashes that a share of difficulty 1 stands for.
 const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
 
@@ -58,8 +62,9 @@ impl ReadingMoment {
     }
 }
 
-/// What the counters of a channel stood at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// What the counters of a channel stood at, by source. A channel's shares are those of the source
+/// that has more: the API is behind the log, and the log may be missing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct ChannelBaseline {
     #[serde(rename = "a")]
@@ -68,9 +73,57 @@ struct ChannelBaseline {
     rejected: u64,
     #[serde(rename = "w", skip_serializing_if = "Option::is_none")]
     work: Option<f64>,
+    /// Accepted by the client, by the log.
+    #[serde(rename = "la", skip_serializing_if = "is_zero")]
+    logged_accepted: u64,
+    /// Rejected by the client, by the log.
+    #[serde(rename = "lr", skip_serializing_if = "is_zero")]
+    logged_rejected: u64,
+    /// Rejected by the translator, which only the log has.
+    #[serde(rename = "lo", skip_serializing_if = "is_zero")]
+    own_rejected: u64,
+    /// The rejected shares by reason.
+    #[serde(rename = "c", skip_serializing_if = "BTreeMap::is_empty")]
+    reasons: BTreeMap<String, u64>,
+    /// The channel began again under the same number, so the log's counts are of both.
+    #[serde(rename = "x", skip_serializing_if = "std::ops::Not::not")]
+    is_reused: bool,
     /// When it was last there.
     #[serde(skip)]
     seen: i64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl ChannelBaseline {
+    /// Accepted and rejected shares.
+    fn shares(&self) -> (u64, u64) {
+        let by_client = self.rejected.max(self.logged_rejected);
+        (
+            self.accepted.max(self.logged_accepted),
+            by_client.saturating_add(self.own_rejected),
+        )
+    }
+
+    /// Raises the counts by reason to those found; returns the increments.
+    fn raise_reasons(&mut self, found: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
+        let mut increments = Vec::new();
+        // The programs list reasons that never occurred with 0.
+        for (reason, count) in found.iter().filter(|(_, count)| **count > 0) {
+            let is_known = self.reasons.contains_key(reason);
+            if !is_known && self.reasons.len() >= 2 * REASONS {
+                continue;
+            }
+            let known = self.reasons.entry(reason.clone()).or_default();
+            if *count > *known {
+                increments.push((reason.clone(), *count - *known));
+                *known = *count;
+            }
+        }
+        increments
+    }
 }
 
 /// What is stored so that counting goes on after a restart of the manager.
@@ -83,6 +136,10 @@ struct MinerBaseline {
     channels: Vec<(u64, u32, ChannelBaseline)>,
     /// Ten minutes (since 1970), accepted and rejected shares in them.
     hour: Vec<(i64, u64, u64)>,
+    /// Accepted and rejected shares of all time at the last sample.
+    sampled: Option<(u64, u64)>,
+    /// When the last sample was taken.
+    sampled_at: Option<i64>,
 }
 
 /// A miner as it is remembered.
@@ -103,6 +160,20 @@ pub struct MinerMemory {
     connected_since: Option<i64>,
     offline_since: Option<i64>,
     seen: i64,
+    reasons: BTreeMap<String, u64>,
+    sampled: (u64, u64),
+    sampled_at: Option<i64>,
+}
+
+/// The time series of a miner: what a sample contains.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MinerSample {
+    /// The average hashrate, H/s.
+    pub hashrate: f64,
+    /// Shares accepted since the sample before.
+    pub accepted: u64,
+    /// Shares rejected since the sample before.
+    pub rejected: u64,
 }
 
 impl MinerMemory {
@@ -112,6 +183,7 @@ impl MinerMemory {
         let count = |number: i64| u64::try_from(number).unwrap_or_default();
         let seconds = |at: Option<Timestamp>| at.map(|at| at.0.div_euclid(1000));
         let seen = record.seen_at.0.div_euclid(1000);
+        let total = (count(record.accepted_total), count(record.rejected_total));
         let channels = stored.channels.into_iter();
         Self {
             run: stored.run,
@@ -128,11 +200,15 @@ impl MinerMemory {
             settled: false,
             day: record.day,
             today: (count(record.accepted_today), count(record.rejected_today)),
-            total: (count(record.accepted_total), count(record.rejected_total)),
+            total,
             last_share_at: seconds(record.last_share_at),
             connected_since: seconds(record.connected_since),
             offline_since: seconds(record.offline_since),
             seen,
+            reasons: serde_json::from_str(&record.reasons).unwrap_or_default(),
+            // Rows of versions without samples: the counts so far have no time.
+            sampled: stored.sampled.unwrap_or(total),
+            sampled_at: stored.sampled_at,
         }
     }
 
@@ -146,9 +222,11 @@ impl MinerMemory {
             channels: self
                 .channels
                 .iter()
-                .map(|((connection, channel), counts)| (*connection, *channel, *counts))
+                .map(|((connection, channel), counts)| (*connection, *channel, counts.clone()))
                 .collect(),
             hour: self.hour.clone(),
+            sampled: Some(self.sampled),
+            sampled_at: self.sampled_at,
         };
         MinerRecord {
             instance_id,
@@ -168,7 +246,13 @@ impl MinerMemory {
             offline_since: self.offline_since.map(moment),
             seen_at: moment(self.seen),
             baseline: serde_json::to_string(&baseline).unwrap_or_default(),
+            reasons: serde_json::to_string(&self.reasons).unwrap_or_default(),
         }
+    }
+
+    /// Accepted and rejected shares of all time.
+    pub const fn total(&self) -> (u64, u64) {
+        self.total
     }
 
     /// Which process it was last connected to: its start, milliseconds since 1970.
@@ -232,12 +316,7 @@ impl MinerMemory {
         if !goes_on {
             self.connected_since = Some(now);
         }
-        let day = day_of(Timestamp(now.saturating_mul(1000)));
-        if self.day != day {
-            (self.day, self.today) = (day, (0, 0));
-        }
-        self.hour.retain(|(part, ..)| is_recent(*part, now));
-
+        self.begin_round(now);
         let mut work = None;
         for channel in &found.channels {
             if let Some(done) = self.count_channel(channel, moment) {
@@ -277,12 +356,26 @@ impl MinerMemory {
         self.seen = now;
     }
 
+    /// Ends the counts of the day and the hour that are over.
+    fn begin_round(&mut self, now: i64) {
+        let day = day_of(Timestamp(now.saturating_mul(1000)));
+        if self.day != day {
+            (self.day, self.today) = (day, (0, 0));
+        }
+        self.hour.retain(|(part, ..)| is_recent(*part, now));
+    }
+
     /// Counts one channel; returns the work that was done on it.
     fn count_channel(&mut self, found: &ChannelObservation, moment: ReadingMoment) -> Option<f64> {
         let key = (found.connection, found.channel);
-        let known = self.channels.get(&key).copied();
+        let known = self.channels.remove(&key);
         let is_less = |now: Option<u64>, before: u64| now.is_some_and(|now| now < before);
         // One that is smaller than before began anew.
+        let is_reused = known.as_ref().is_some_and(|known| {
+            known.is_reused
+                || is_less(found.accepted, known.accepted)
+                || is_less(found.rejected, known.rejected)
+        });
         let before = known.filter(|known| {
             !is_less(found.accepted, known.accepted) && !is_less(found.rejected, known.rejected)
         });
@@ -292,24 +385,88 @@ impl MinerMemory {
         };
         let base = before.unwrap_or_default();
         // A number that is missing in this reading stays as it was.
-        let counts = ChannelBaseline {
+        let mut counts = ChannelBaseline {
             accepted: found.accepted.unwrap_or(base.accepted),
             rejected: found.rejected.unwrap_or(base.rejected),
             work: found.work.or(base.work),
+            is_reused,
             seen: moment.now,
+            ..base.clone()
         };
+        let reasons = counts.raise_reasons(&found.reasons);
+        let increments = difference(counts.shares(), base.shares());
         self.channels.insert(key, counts);
-        self.add(
-            (
-                counts.accepted - base.accepted,
-                counts.rejected - base.rejected,
-            ),
-            since,
-            moment.now,
-        );
+        self.add(increments, since, moment.now);
+        self.add_reasons(reasons);
         let work = found.work?;
         let base = base.work.filter(|base| *base <= work).unwrap_or(0.0);
         Some(work - base)
+    }
+
+    /// Counts what the translator's log has of the miner's channels, also of those that are closed.
+    pub fn count_logged(&mut self, logged: &BTreeMap<u32, LoggedShares>, now: i64) {
+        let mut increments = (0_u64, 0_u64);
+        let mut reasons = Vec::new();
+        for ((_, number), counts) in &mut self.channels {
+            let Some(found) = logged.get(number).filter(|_| !counts.is_reused) else {
+                continue;
+            };
+            let before = counts.shares();
+            counts.logged_accepted = counts.logged_accepted.max(found.accepted);
+            counts.logged_rejected = counts.logged_rejected.max(found.rejected);
+            counts.own_rejected = counts.own_rejected.max(found.own_rejected);
+            let more = difference(counts.shares(), before);
+            increments = sum(increments, more);
+            reasons.extend(counts.raise_reasons(&found.reasons));
+        }
+        if increments != (0, 0) {
+            self.begin_round(now);
+            let since = self.seen.min(now);
+            self.add(increments, since, now);
+        }
+        self.add_reasons(reasons);
+    }
+
+    fn add_reasons(&mut self, increments: Vec<(String, u64)>) {
+        for (reason, count) in increments {
+            let is_kept = self.reasons.contains_key(&reason) || self.reasons.len() < REASONS;
+            let reason = if is_kept { reason } else { OTHER_REASON.into() };
+            let known = self.reasons.entry(reason).or_default();
+            *known = known.saturating_add(count);
+        }
+    }
+
+    /// A sample, if one is due: when the miner comes or goes, and otherwise once in `step` seconds.
+    /// An offline miner has none, except for shares that were counted after it left.
+    pub fn take_sample(&mut self, now: i64, step: i64) -> Option<MinerSample> {
+        let is_online = self.offline_since.is_none();
+        let (accepted, rejected) = difference(self.total, self.sampled);
+        let has_shares = accepted > 0 || rejected > 0;
+        let is_due = match self.sampled_at {
+            None => is_online || has_shares,
+            // Also after the clock was set back.
+            Some(at) if is_online => at.div_euclid(step) != now.div_euclid(step),
+            Some(at) => has_shares || self.offline_since.is_some_and(|since| at < since),
+        };
+        if !is_due {
+            return None;
+        }
+        (self.sampled, self.sampled_at) = (self.total, Some(now));
+        Some(MinerSample {
+            hashrate: self.hashrate,
+            accepted,
+            rejected,
+        })
+    }
+
+    /// The marks of the last sample.
+    pub const fn sample_marks(&self) -> ((u64, u64), Option<i64>) {
+        (self.sampled, self.sampled_at)
+    }
+
+    /// The last sample could not be saved: its shares belong to the next one.
+    pub const fn set_sample_marks(&mut self, (sampled, at): ((u64, u64), Option<i64>)) {
+        (self.sampled, self.sampled_at) = (sampled, at);
     }
 
     /// Adds shares that were counted between two moments.
@@ -317,9 +474,6 @@ impl MinerMemory {
         if shares == (0, 0) {
             return;
         }
-        let sum = |to: (u64, u64), part: (u64, u64)| {
-            (to.0.saturating_add(part.0), to.1.saturating_add(part.1))
-        };
         let part = |from| {
             (
                 fraction(shares.0, since, now, from),
@@ -342,6 +496,18 @@ impl MinerMemory {
             self.last_share_at = Some(now);
         }
     }
+}
+
+/// The sums of two pairs of counts.
+pub fn sum(one: (u64, u64), other: (u64, u64)) -> (u64, u64) {
+    (one.0.saturating_add(other.0), one.1.saturating_add(other.1))
+}
+
+fn difference(now: (u64, u64), before: (u64, u64)) -> (u64, u64) {
+    (
+        now.0.saturating_sub(before.0),
+        now.1.saturating_sub(before.1),
+    )
 }
 
 /// Ten minutes that belong to the last hour.

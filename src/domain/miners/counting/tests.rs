@@ -2,6 +2,7 @@ use super::*;
 use crate::base::clock::Timestamp;
 use crate::domain::miners::model::{Miner, MinerState, day_of};
 use crate::domain::miners::observation::{ChannelObservation, MinerObservation};
+use proptest::prelude::*;
 
 /// Noon of a day, seconds since 1970.
 const NOON: i64 = 20_000 * 86_400 + 43_200;
@@ -25,6 +26,7 @@ fn on(connection: u64, channel: u32, accepted: u64, rejected: u64) -> MinerObser
             channel,
             accepted: Some(accepted),
             rejected: Some(rejected),
+            reasons: BTreeMap::new(),
             work: Some(accepted as f64),
         }],
         estimate: None,
@@ -371,4 +373,210 @@ fn yesterdays_shares_are_not_shown_as_todays() {
         (tomorrow.shares_accepted, tomorrow.shares_accepted_total),
         (0, 10)
     );
+}
+
+fn logged(
+    channel: u32,
+    accepted: u64,
+    rejected: u64,
+    own_rejected: u64,
+) -> BTreeMap<u32, LoggedShares> {
+    let shares = LoggedShares {
+        accepted,
+        rejected,
+        own_rejected,
+        reasons: BTreeMap::from([("stale-share".into(), rejected)]),
+    };
+    BTreeMap::from([(channel, shares)])
+}
+
+const RUN: i64 = (NOON - 5) * 1000;
+
+#[test]
+fn the_log_has_what_the_api_lacks_and_nothing_counts_twice() {
+    let (mut farm, rig) = (Farm::default(), key("192.0.2.1", "rig"));
+    farm.round(&report([(rig.clone(), on(1, 7, 10, 1))]), NOON);
+    // The log is ahead of the API, and has the shares that the translator rejected.
+    farm.miners.count_logged(RUN, &logged(7, 12, 1, 4), NOON);
+    farm.round(&report([(rig.clone(), on(1, 7, 11, 1))]), NOON + 10);
+    assert_eq!(farm.shares(&rig), [12, 5, 12, 5]);
+    farm.restart();
+    farm.miners
+        .count_logged(RUN, &logged(7, 12, 1, 4), NOON + 10);
+    // The API overtakes a log that is missing.
+    farm.round(&report([(rig.clone(), on(1, 7, 15, 2))]), NOON + 20);
+    assert_eq!(farm.shares(&rig), [15, 6, 15, 6]);
+    // The translator exits after more shares, which only the log has.
+    farm.round(&report([]), NOON + 30);
+    farm.miners
+        .count_logged(RUN, &logged(7, 19, 2, 5), NOON + 30);
+    farm.round(&report([]), NOON + 40);
+    assert_eq!(farm.shares(&rig), [19, 7, 19, 7]);
+    let row = farm.row(&rig).clone().miner(None, Timestamp(NOON * 1000));
+    assert_eq!(
+        row.rejected_by_reason,
+        BTreeMap::from([("stale-share".into(), 2)])
+    );
+    // Another process, and a channel that this miner does not have.
+    farm.miners
+        .count_logged(RUN + 1, &logged(7, 99, 0, 0), NOON + 40);
+    farm.miners
+        .count_logged(RUN, &logged(8, 99, 0, 0), NOON + 40);
+    farm.round(&report([]), NOON + 50);
+    assert_eq!(farm.shares(&rig), [19, 7, 19, 7]);
+}
+
+#[test]
+fn names_are_kept_as_they_are_and_reasons_are_bounded() {
+    let mut farm = Farm::default();
+    let hostile = [
+        "<script>alert(1)</script>",
+        "a\u{202e}b\n\0",
+        "' OR 1=1 --",
+        "x@y",
+    ];
+    let rows = hostile.map(|name| (key("192.0.2.1", name), on(1, 7, 3, 0)));
+    farm.round(&report(rows), NOON);
+    farm.restart();
+    for name in hostile {
+        assert_eq!(
+            farm.row(&key("192.0.2.1", name)).accepted_total,
+            3,
+            "{name:?}"
+        );
+    }
+    let rig = key("192.0.2.9", "rig");
+    let mut miner = on(2, 7, 0, 500);
+    miner.channels[0].reasons = (0..500).map(|n| (format!("reason {n}"), 1)).collect();
+    farm.round(&report([(rig.clone(), miner)]), NOON + 10);
+    let row = farm.row(&rig).clone().miner(None, Timestamp(NOON * 1000));
+    assert!(
+        row.rejected_by_reason.len() <= 17,
+        "{:?}",
+        row.rejected_by_reason
+    );
+    assert!(row.rejected_by_reason.contains_key("other"));
+}
+
+#[test]
+fn a_miner_has_a_sample_in_five_minutes_and_one_when_it_comes_and_goes() {
+    let (mut farm, rig) = (Farm::default(), key("192.0.2.1", "rig"));
+    let mut samples = Vec::new();
+    for round in 0..61_u64 {
+        let now = NOON + round.cast_signed() * ROUND;
+        farm.miners
+            .count(&report([(rig.clone(), on(1, 7, round, 0))]), now, ROUND);
+        samples.extend(farm.miners.take_samples(now, 300));
+        if round == 35 {
+            // A manager that is killed goes on from the last sample.
+            farm.round(&report([(rig.clone(), on(1, 7, round, 0))]), now);
+            farm.restart();
+        }
+    }
+    let accepted: Vec<u64> = samples.iter().map(|(_, sample)| sample.accepted).collect();
+    assert_eq!(accepted, [0, 30, 30]);
+    // A sample that could not be saved is part of the next one.
+    farm.miners.return_samples();
+    let gone = report([]);
+    farm.miners.count(&gone, NOON + 620, ROUND);
+    let last = farm.miners.take_samples(NOON + 620, 300);
+    assert_eq!((last[0].1.accepted, last[0].1.hashrate), (30, 0.0));
+    assert_eq!(farm.miners.take_samples(NOON + 1300, 300), []);
+}
+
+#[test]
+fn shares_of_forgotten_miners_stay_in_the_total_of_the_translator() {
+    let (mut farm, rig) = (Farm::default(), key("192.0.2.1", "rig"));
+    farm.round(&report([(rig.clone(), on(1, 7, 10, 1))]), NOON);
+    farm.round(&report([]), NOON + 10);
+    farm.round(&report([]), NOON + 11 + 7 * 86_400);
+    assert!(farm.rows.is_empty());
+    assert_eq!(farm.miners.translator_shares(), (10, 1));
+    assert_eq!(farm.miners.former_shares(), (10, 1));
+}
+
+/// What happens to a miner between two readings.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    /// It has so many shares.
+    Shares(u64),
+    /// It connects again: another connection and another channel of the same process.
+    Reconnect,
+    /// The client and with it the translator are started again: all numbers begin again.
+    Restart,
+    /// The manager is killed and started again.
+    Kill,
+    /// The API cannot be read.
+    Silence,
+}
+
+proptest! {
+    /// Two miners with one name at two addresses: after any sequence of shares, reconnects and
+    /// restarts, each has the shares that it counted itself.
+    #[test]
+    fn every_share_counts_once(turns in prop::collection::vec(
+        (any::<bool>(), prop_oneof![
+            4 => (0u64..20).prop_map(Turn::Shares),
+            1 => Just(Turn::Reconnect),
+            1 => Just(Turn::Restart),
+            1 => Just(Turn::Kill),
+            1 => Just(Turn::Silence),
+        ]), 1..60)) {
+        let mut farm = Farm::default();
+        let keys = [key("192.0.2.1", "rig"), key("192.0.2.2", "rig")];
+        let (mut now, mut run) = (NOON, RUN);
+        // Connection, channel and its shares of each miner, and the next number.
+        let (mut next, mut places) = (3_u32, [(1_u64, 1_u32, 0_u64), (2, 2, 0)]);
+        let mut log: BTreeMap<u32, LoggedShares> = BTreeMap::new();
+        let mut own = [0_u64; 2];
+        let round = |farm: &mut Farm, places: &[(u64, u32, u64); 2], log: &BTreeMap<u32, LoggedShares>, run, now, is_silent| {
+            let rows = keys.iter().cloned().zip(places.map(|(connection, channel, shares)| on(connection, channel, shares, 0)));
+            let mut report = report(rows);
+            report.run = Some(run);
+            if is_silent {
+                (report.miners, report.is_complete) = (None, false);
+            }
+            farm.miners.count(&report, now, ROUND);
+            farm.miners.count_logged(run, log, now);
+            farm.round(&report, now);
+        };
+        round(&mut farm, &places, &log, run, now, false);
+        for (is_second, turn) in turns {
+            now += ROUND;
+            let at = usize::from(is_second);
+            match turn {
+                Turn::Shares(more) => {
+                    places[at].2 += more;
+                    own[at] += more;
+                    log.entry(places[at].1).or_default().accepted += more;
+                }
+                Turn::Reconnect => {
+                    // Its last shares are in the log only.
+                    own[at] += 2;
+                    log.entry(places[at].1).or_default().accepted += 2;
+                    places[at] = (u64::from(next), next, 0);
+                    next += 1;
+                }
+                Turn::Restart => {
+                    for (at, place) in places.iter().enumerate() {
+                        own[at] += 3;
+                        log.entry(place.1).or_default().accepted += 3;
+                    }
+                    // The tracker meets the end of the log before the next process.
+                    farm.miners.count_logged(run, &log, now);
+                    log.clear();
+                    run = now * 1000;
+                    (next, places) = (3, [(1, 1, 0), (2, 2, 0)]);
+                }
+                Turn::Kill => farm.restart(),
+                Turn::Silence => {}
+            }
+            round(&mut farm, &places, &log, run, now, matches!(turn, Turn::Silence));
+        }
+        now += ROUND;
+        round(&mut farm, &places, &log, run, now, false);
+        for (key, own) in keys.iter().zip(own) {
+            prop_assert_eq!(farm.shares(key)[2], i64::try_from(own).unwrap());
+        }
+    }
 }

@@ -1,0 +1,2 @@
+DROP TABLE miner_logs;
+ALTER TABLE miners DROP COLUMN reasons;

@@ -1,0 +1,331 @@
+//! The shares of each channel, from the translator's log. Pure: lines in, counts out.
+//!
+//! The log has what the monitoring API lacks: shares that the translator rejects itself, and the
+//! shares of the last seconds of a process. A share that the translator rejects has a line
+//! `Received mining.submit` and none for sending it to the client.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::programs::translator::share_lines::ShareLine;
+
+/// The number of channels remembered; the one that has been idle for longest makes room.
+const CHANNELS: usize = 4_000;
+/// The number of reasons kept per channel; others are counted without one.
+const REASONS: usize = 16;
+/// The reason of a share that the translator rejected without logging why.
+const NO_REASON: &str = "rejected-by-translator";
+
+/// The shares of a channel since it was opened, as far as the log says. The counts never decrease.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoggedShares {
+    /// Accepted by the client.
+    pub accepted: u64,
+    /// Rejected by the client.
+    pub rejected: u64,
+    /// Rejected by the translator.
+    pub own_rejected: u64,
+    /// The rejected shares by reason.
+    pub reasons: BTreeMap<String, u64>,
+}
+
+/// The lines of one channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct ChannelLines {
+    #[serde(rename = "s")]
+    submitted: u64,
+    /// Submissions that an earlier reading had found: those that were sent have their line by now.
+    #[serde(rename = "b")]
+    submitted_before: u64,
+    /// Sent to the client, or too easy for it.
+    #[serde(rename = "f")]
+    passed: u64,
+    #[serde(rename = "a")]
+    accepted: u64,
+    #[serde(rename = "r")]
+    rejected: u64,
+    #[serde(rename = "o")]
+    own_rejected: u64,
+    /// The client's reasons and the translator's.
+    #[serde(rename = "c", skip_serializing_if = "BTreeMap::is_empty")]
+    reasons: BTreeMap<String, u64>,
+    /// How many of the shares that the translator rejected have a reason.
+    #[serde(rename = "e")]
+    explained: u64,
+    /// The number of the reading that last found a line.
+    #[serde(rename = "n")]
+    reading: u64,
+}
+
+/// What was read of a translator's log. It is stored, so that reading goes on where it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ShareLog {
+    /// The offset after the last line that was read.
+    pub position: u64,
+    /// When the process that the channels belong to was started, milliseconds since 1970; none: not
+    /// known yet.
+    pub run: Option<i64>,
+    channels: BTreeMap<u32, ChannelLines>,
+    /// The number of readings.
+    readings: u64,
+    /// Accepted and rejected shares of Stratum V1 miners that are kept no longer.
+    pub former: (u64, u64),
+    /// The final counts of the process before, if this reading found the start of another.
+    #[serde(skip)]
+    ended: Option<BTreeMap<u32, LoggedShares>>,
+}
+
+impl ShareLog {
+    /// Counts a line, of which the beginning is enough.
+    pub fn apply_line(&mut self, line: &[u8]) {
+        let Some(found) = ShareLine::read(line) else {
+            return;
+        };
+        let number = match found {
+            ShareLine::Start => return self.end_run(),
+            ShareLine::Submission(channel)
+            | ShareLine::Forward(channel)
+            | ShareLine::Miss(channel)
+            | ShareLine::Acceptance(channel, _)
+            | ShareLine::Rejection(channel, _)
+            | ShareLine::OwnRejection(channel, _) => channel,
+        };
+        let reading = self.readings;
+        let lines = self.channels.entry(number).or_default();
+        lines.reading = reading;
+        let add = |count: &mut u64, more: u64| *count = count.saturating_add(more);
+        match found {
+            ShareLine::Start => {}
+            ShareLine::Submission(_) => add(&mut lines.submitted, 1),
+            ShareLine::Forward(_) | ShareLine::Miss(_) => add(&mut lines.passed, 1),
+            ShareLine::Acceptance(_, count) => add(&mut lines.accepted, count),
+            ShareLine::Rejection(_, reason) => {
+                add(&mut lines.rejected, 1);
+                lines.note_reason(reason);
+            }
+            ShareLine::OwnRejection(_, reason) => {
+                add(&mut lines.explained, 1);
+                lines.note_reason(reason);
+            }
+        }
+        if self.channels.len() > CHANNELS {
+            let idle = self.channels.iter().min_by_key(|(_, lines)| lines.reading);
+            if let Some(number) = idle.map(|(number, _)| *number) {
+                self.channels.remove(&number);
+            }
+        }
+    }
+
+    /// Ends a reading at this offset. A share that was submitted since the reading before may still
+    /// be on its way to the client, so it is not counted as rejected yet.
+    pub fn end_reading(&mut self, position: u64) {
+        // A reading that found nothing changes nothing, so that nothing has to be stored.
+        self.readings += u64::from(position != self.position);
+        self.position = position;
+        for lines in self.channels.values_mut() {
+            lines.settle(lines.submitted_before);
+            lines.submitted_before = lines.submitted;
+        }
+    }
+
+    /// The channels of the current process.
+    pub fn channels(&self) -> BTreeMap<u32, LoggedShares> {
+        let shares = |(number, lines): (&u32, &ChannelLines)| (*number, lines.shares());
+        self.channels.iter().map(shares).collect()
+    }
+
+    /// The final counts of the process before, if another one has started; given once.
+    pub fn take_ended(&mut self) -> Option<BTreeMap<u32, LoggedShares>> {
+        self.ended.take()
+    }
+
+    /// The process that wrote the lines so far has exited: nothing is on its way any more.
+    fn end_run(&mut self) {
+        for lines in self.channels.values_mut() {
+            lines.settle(lines.submitted);
+        }
+        // Of several starts in one reading, the first one ended the process whose miners are known.
+        if self.ended.is_none() {
+            self.ended = Some(self.channels());
+        }
+        self.channels.clear();
+    }
+}
+
+impl ChannelLines {
+    fn settle(&mut self, submitted: u64) {
+        let missing = submitted.saturating_sub(self.passed);
+        self.own_rejected = self.own_rejected.max(missing).max(self.explained);
+    }
+
+    fn note_reason(&mut self, reason: String) {
+        if self.reasons.len() < REASONS || self.reasons.contains_key(&reason) {
+            let count = self.reasons.entry(reason).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+
+    fn shares(&self) -> LoggedShares {
+        let mut reasons = self.reasons.clone();
+        let unexplained = self.own_rejected.saturating_sub(self.explained);
+        if unexplained > 0 {
+            reasons.insert(NO_REASON.into(), unexplained);
+        }
+        LoggedShares {
+            accepted: self.accepted,
+            rejected: self.rejected,
+            own_rejected: self.own_rejected,
+            reasons,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LOG: &str = include_str!("../../../tests/data/translator/two_miners_then_jdc_ended.log");
+
+    fn read(log: &mut ShareLog, lines: &[&str]) {
+        for line in lines {
+            log.apply_line(line.as_bytes());
+        }
+        log.end_reading(log.position + 1);
+    }
+
+    fn line(message: &str) -> String {
+        let target = "translator_sv2::sv2::channel_manager::mining_message_handler";
+        format!("2026-11-29T09:01:36.577512Z  INFO {target}: {message}")
+    }
+
+    fn submission(channel: u32) -> String {
+        line(&format!(
+            "Received mining.submit from SV1 downstream for channel id: {channel}"
+        ))
+    }
+
+    fn forward(channel: u32) -> String {
+        line(&format!(
+            "SubmitSharesExtended: valid share, forwarding it to upstream | channel_id: {channel}, sequence_number: 1"
+        ))
+    }
+
+    /// The real log has 16 submissions on channel 3, of which 5 were spoiled, and 20 on channel 2, of
+    /// which the client rejected one.
+    #[test]
+    fn a_real_log_has_the_spoiled_shares_of_each_miner() {
+        let mut log = ShareLog::default();
+        let lines: Vec<&str> = LOG.lines().collect();
+        read(&mut log, &lines);
+        log.take_ended();
+        read(&mut log, &[]);
+        let shares = log.channels();
+        let counts = |channel: u32| {
+            let one = &shares[&channel];
+            (one.accepted, one.rejected, one.own_rejected)
+        };
+        assert_eq!((counts(2), counts(3)), ((19, 1, 0), (11, 0, 5)));
+        assert_eq!(
+            shares[&2].reasons,
+            BTreeMap::from([("stale-share".into(), 1)])
+        );
+        assert_eq!(shares[&3].reasons, BTreeMap::from([(NO_REASON.into(), 5)]));
+    }
+
+    #[test]
+    fn a_share_on_its_way_is_not_rejected() {
+        let mut log = ShareLog::default();
+        read(&mut log, &[&submission(2)]);
+        assert_eq!(log.channels()[&2].own_rejected, 0);
+        read(&mut log, &[&forward(2), &submission(2)]);
+        assert_eq!(log.channels()[&2].own_rejected, 0);
+        read(&mut log, &[]);
+        assert_eq!(log.channels()[&2].own_rejected, 1);
+        // The process ends before the next reading: the last one is settled at once.
+        let start =
+            "2026-11-29T09:02:29.459729Z  INFO translator_sv2: Starting Translator Proxy...";
+        read(&mut log, &[&submission(2), start, &submission(2)]);
+        assert_eq!(log.take_ended().unwrap()[&2].own_rejected, 2);
+        assert_eq!(log.channels()[&2], LoggedShares::default());
+        assert_eq!(log.take_ended(), None);
+    }
+
+    #[test]
+    fn a_share_with_a_reason_counts_once() {
+        let mut log = ShareLog::default();
+        let drop = line(
+            "SubmitSharesExtended rejected by upstream channel validation channel_id=2 validation_error=Stale",
+        );
+        read(&mut log, &[&submission(2), &drop, &submission(2)]);
+        read(&mut log, &[]);
+        let shares = log.channels()[&2].clone();
+        assert_eq!(shares.own_rejected, 2);
+        assert_eq!(
+            shares.reasons,
+            BTreeMap::from([("Stale".into(), 1), (NO_REASON.into(), 1)])
+        );
+    }
+
+    #[test]
+    fn channels_and_reasons_are_bounded() {
+        let mut log = ShareLog::default();
+        for channel in 0..5_000 {
+            log.apply_line(submission(channel).as_bytes());
+            log.end_reading(u64::from(channel) + 1);
+        }
+        let channels = log.channels();
+        assert_eq!(channels.len(), CHANNELS);
+        assert!(channels.contains_key(&4_999) && !channels.contains_key(&0));
+        for number in 0..100 {
+            let error = format!(
+                "Received: SubmitSharesError(channel_id=4999, sequence_number=1, error_code=code-{number})"
+            );
+            log.apply_line(line(&error).as_bytes());
+        }
+        let shares = log.channels()[&4_999].clone();
+        assert_eq!(shares.rejected, 100);
+        assert!(shares.reasons.len() <= REASONS + 1);
+    }
+
+    proptest! {
+        /// However the lines are divided into readings, and wherever the manager is restarted in
+        /// between, the final counts are the same and no count ever decreases.
+        #[test]
+        fn readings_and_restarts_do_not_change_the_counts(
+            shares in prop::collection::vec((2u32..5, any::<bool>()), 0..60), cuts in prop::collection::vec(any::<bool>(), 120)
+        ) {
+            let mut log = ShareLog::default();
+            let mut rejected: BTreeMap<u32, u64> = BTreeMap::new();
+            let mut before: BTreeMap<u32, LoggedShares> = BTreeMap::new();
+            let mut lines = Vec::new();
+            for (channel, is_good) in shares {
+                lines.push(submission(channel));
+                if is_good {
+                    lines.push(forward(channel));
+                } else {
+                    *rejected.entry(channel).or_default() += 1;
+                }
+            }
+            for (line, is_cut) in lines.iter().zip(cuts) {
+                log.apply_line(line.as_bytes());
+                if is_cut {
+                    log.end_reading(0);
+                    log = serde_json::from_str(&serde_json::to_string(&log).unwrap()).unwrap();
+                    for (channel, now) in log.channels() {
+                        let known = before.insert(channel, now.clone()).unwrap_or_default();
+                        prop_assert!(now.own_rejected >= known.own_rejected);
+                        prop_assert!(now.own_rejected <= rejected.get(&channel).copied().unwrap_or(0));
+                    }
+                }
+            }
+            log.end_run();
+            for (channel, shares) in log.take_ended().unwrap() {
+                prop_assert_eq!(shares.own_rejected, rejected.get(&channel).copied().unwrap_or(0));
+            }
+        }
+    }
+}
