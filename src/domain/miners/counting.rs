@@ -7,7 +7,6 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use super::model::MinerState;
 use super::observation::{MinerKey, MinerObservations};
 use super::queries::MinerRecord;
 use super::share_log::LoggedShares;
