@@ -3,6 +3,7 @@
 //!
 //! `scripts/test` builds the client and the Python environment and sets their paths.
 
+mod farm;
 mod health;
 mod metrics;
 mod node;
