@@ -10,6 +10,7 @@ mod node;
 mod parsing;
 mod pools;
 mod setup;
+mod shares;
 mod silence;
 mod translator;
 mod trial;
