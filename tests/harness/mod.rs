@@ -7,6 +7,7 @@ pub mod answer;
 pub mod clients;
 pub mod configurations;
 pub mod disk;
+pub mod measurement;
 pub mod node;
 pub mod peer;
 pub mod releases;

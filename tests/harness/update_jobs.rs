@@ -3,6 +3,7 @@
 use crate::harness::clients::version;
 use crate::harness::releases::{Offered, Releases};
 use crate::harness::{Manager, until, until_within};
+use reqwest::Response;
 use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
@@ -38,6 +39,33 @@ pub async fn begun(manager: &Manager, path: &str, body: &Value) -> String {
         format!("/api/updates/jobs/{id}")
     );
     id
+}
+
+/// Uploads a form with these files: field, file name, content.
+pub async fn send_files(manager: &Manager, files: &[(&str, &str, &[u8])]) -> Response {
+    let mut body = Vec::new();
+    for (field, name, content) in files {
+        let head = format!(
+            "--b0\r\ncontent-disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\n\r\n"
+        );
+        body.extend(head.as_bytes());
+        body.extend(*content);
+        body.extend(b"\r\n");
+    }
+    body.extend(b"--b0--\r\n");
+    let request = manager
+        .request("POST", "/api/updates/upload")
+        .header("content-type", "multipart/form-data; boundary=b0");
+    request.body(body).send().await.unwrap()
+}
+
+/// The job of such a form, when it has finished.
+pub async fn upload(manager: &Manager, files: &[(&str, &str, &[u8])]) -> Value {
+    let response = send_files(manager, files).await;
+    let status = response.status();
+    let said: Value = response.json().await.unwrap();
+    assert_eq!(status, 202, "{said}");
+    over(manager, said["job"].as_str().unwrap()).await
 }
 
 /// Installs a version; returns the work, which went well.

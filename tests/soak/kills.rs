@@ -9,15 +9,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const LOAD: [&str; 2] = ["--lines-per-second", "1000"];
+/// What stands before the number of a simulated client's line.
+const LINE: &str = "line n=";
 
 /// A random number below `below`.
-fn chance(below: u64) -> u64 {
+pub fn chance(below: u64) -> u64 {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).unwrap();
     u64::from_le_bytes(bytes) % below
 }
 
-async fn pause(from_ms: u64, to_ms: u64) {
+pub async fn pause(from_ms: u64, to_ms: u64) {
     tokio::time::sleep(Duration::from_millis(from_ms + chance(to_ms - from_ms))).await;
 }
 
@@ -34,13 +36,13 @@ async fn running(manager: &Manager, count: usize) -> Vec<(String, u32)> {
     found
 }
 
-fn pid_of(instance: &Value) -> u32 {
+pub fn pid_of(instance: &Value) -> u32 {
     u32::try_from(instance["pid"].as_u64().unwrap()).unwrap()
 }
 
-/// The numbered lines of each client that wrote into a log: its process id and how many, checked to
-/// have neither gap nor repetition.
-fn lines_of_each(text: &str) -> Vec<usize> {
+/// How many numbered lines each process wrote into a log, checked to have neither gap nor
+/// repetition. `mark`: what stands before the number.
+pub fn numbered_lines(text: &str, mark: &str) -> Vec<usize> {
     let mut counts = Vec::new();
     let mut next = 1_u64;
     for line in text.lines() {
@@ -48,7 +50,7 @@ fn lines_of_each(text: &str) -> Vec<usize> {
             counts.push(0);
             next = 1;
         } else if let Some(number) = line
-            .split_once("line n=")
+            .split_once(mark)
             .and_then(|(_, rest)| rest.split_whitespace().next()?.parse::<u64>().ok())
         {
             assert_eq!(number, next, "a line is missing or doubled: {line}");
@@ -59,30 +61,36 @@ fn lines_of_each(text: &str) -> Vec<usize> {
     counts
 }
 
-/// Looks all the time whether an instance ever has two clients.
-struct Watch {
+/// Counts processes all the time.
+pub struct Watch {
     stop: Arc<AtomicBool>,
     most: Arc<AtomicUsize>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Watch {
+    /// Counts the clients of the instance that has the most.
     fn over(ids: &[String]) -> Self {
+        let ids = ids.to_vec();
+        Self::of(move || {
+            let clients = |id: &String| {
+                let marked = harness::marked(&format!("JD_MANAGER_INSTANCE={id}"));
+                marked.into_iter().filter(|pid| is_alive(*pid)).count()
+            };
+            ids.iter().map(clients).max().unwrap_or(0)
+        })
+    }
+
+    /// Counts in this way.
+    pub fn of(count: impl Fn() -> usize + Send + 'static) -> Self {
         let (stop, most) = (
             Arc::new(AtomicBool::new(false)),
             Arc::new(AtomicUsize::new(0)),
         );
-        let (stopped, worst, ids) = (stop.clone(), most.clone(), ids.to_vec());
+        let (stopped, worst) = (stop.clone(), most.clone());
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
-                for id in &ids {
-                    let mark = format!("JD_MANAGER_INSTANCE={id}");
-                    let clients = harness::marked(&mark)
-                        .into_iter()
-                        .filter(|pid| is_alive(*pid))
-                        .count();
-                    worst.fetch_max(clients, Ordering::Relaxed);
-                }
+                worst.fetch_max(count(), Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(5));
             }
         });
@@ -93,7 +101,8 @@ impl Watch {
         }
     }
 
-    fn most(mut self) -> usize {
+    /// The largest number so far.
+    pub fn most(mut self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().unwrap().join().unwrap();
         self.most.load(Ordering::Relaxed)
@@ -137,7 +146,7 @@ pub async fn fifty_kills_of_the_manager() -> String {
     for id in &ids {
         let (status, body) = manager.act(&format!("/api/instances/{id}/stop")).await;
         assert_eq!(status, 200, "{body}");
-        let counts = lines_of_each(&manager.log_text(id));
+        let counts = numbered_lines(&manager.log_text(id), LINE);
         lines += counts.iter().sum::<usize>();
         let died = deaths.get(id).copied().unwrap_or(0);
         assert_eq!(counts.len(), died + 1, "clients started");
@@ -199,7 +208,7 @@ pub async fn twenty_kills_of_keepers() -> String {
     }
     for id in &ids {
         manager.act(&format!("/api/instances/{id}/stop")).await;
-        assert_eq!(lines_of_each(&manager.log_text(id)).len(), 3);
+        assert_eq!(numbered_lines(&manager.log_text(id), LINE).len(), 3);
         let losses = manager
             .events(id)
             .await
@@ -262,7 +271,7 @@ pub async fn a_minute_of_everything_at_once() -> String {
         let (status, body) = manager.act(&format!("/api/instances/{id}/stop")).await;
         assert_eq!(status, 200, "{body}");
         assert!(manager.clients(id).is_empty());
-        lines_of_each(&manager.log_text(id));
+        numbered_lines(&manager.log_text(id), LINE);
     }
     assert_eq!(watch.most(), 1, "two clients at once");
     format!("{asked} orders")

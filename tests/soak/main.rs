@@ -1,6 +1,7 @@
-//! The long proofs, which no ordinary run includes. `kills` (the default) takes a few minutes and
-//! is run by `scripts/soak`; `updates` builds two clients, which takes about half an hour on two
-//! cores, and is run by `scripts/test --updates`.
+//! The long proofs, which no ordinary run includes. `kills` (the default) takes about ten minutes
+//! and is run by `scripts/soak`; it includes `translators`, and that includes `connections`, which
+//! `scripts/bench` runs. `updates` builds two clients, which takes about half an hour on two cores,
+//! and is run by `scripts/test --updates`.
 //!
 //! Prints a line for each proof and at the end `N passed, N failed`.
 
@@ -10,7 +11,9 @@
 #[expect(dead_code, reason = "each test program uses the part it needs")]
 mod harness;
 
+mod connections;
 mod kills;
+mod translators;
 mod updates;
 
 use std::time::Instant;
@@ -40,6 +43,21 @@ impl Proofs {
             }
         }
     }
+}
+
+fn prove_translators(proofs: &mut Proofs) {
+    proofs.run(
+        "50 × kill -9 of translators, keepers, the manager and pairs of them, 4 instances under load",
+        translators::fifty_kills_of_translators_keepers_and_the_manager(),
+    );
+    prove_connections(proofs);
+}
+
+fn prove_connections(proofs: &mut Proofs) {
+    proofs.run(
+        "200 Stratum V1 connections on one instance",
+        connections::two_hundred_stratum_v1_connections(),
+    );
 }
 
 fn main() {
@@ -72,13 +90,16 @@ fn main() {
                 "shutdown with 20 instances, 3 of them stubborn",
                 kills::twenty_instances_three_of_them_stubborn(),
             );
+            prove_translators(&mut proofs);
         }
+        Some("translators") => prove_translators(&mut proofs),
+        Some("connections") => prove_connections(&mut proofs),
         Some("updates") => proofs.run(
             "from the registry to 0.5.0, to 0.6.0 and back",
             updates::from_the_registry_to_0_5_0_to_0_6_0_and_back(),
         ),
         Some(other) => {
-            eprintln!("unknown proof {other:?}: kills or updates");
+            eprintln!("unknown proof {other:?}: kills, translators, connections or updates");
             std::process::exit(2);
         }
     }

@@ -3,12 +3,14 @@
 //!
 //! `scripts/test` builds the client and the Python environment and sets their paths.
 
+mod farm;
 mod health;
 mod metrics;
 mod node;
 mod parsing;
 mod pools;
 mod setup;
+mod shares;
 mod silence;
 mod translator;
 mod trial;

@@ -3,6 +3,7 @@
 
 use super::health::{check, cures, until_place};
 use super::{Peer, manager, port};
+use crate::harness::measurement::report;
 use crate::harness::{Manager, free_port, pool_config, signal, solo_config, until, until_within};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -10,6 +11,9 @@ use std::time::{Duration, Instant};
 
 /// Everything is found within three minutes, and looked at every ten seconds at the latest.
 const FOUND: Duration = Duration::from_secs(180);
+/// How soon after their template provider is back all of so many clients are ready for miners.
+const BACK: Duration = Duration::from_secs(10);
+const CLIENTS: usize = 20;
 
 async fn start(manager: &Manager, name: &str, config: &Value) -> (String, Value) {
     let saved = manager.save_config(name, config).await;
@@ -33,20 +37,21 @@ fn miner_of(config: &Value) -> Peer {
     Peer::start("miner.py", &arguments).0
 }
 
-/// Waits until a check says this, and prints how long that took.
+/// Waits until a check says this; returns how many seconds that took.
 async fn until_found(
     manager: &Manager,
     id: &str,
     name: &str,
     (status, words): (&str, &str),
     limit: Duration,
-) {
+) -> f64 {
     let begun = Instant::now();
     loop {
         let (found, message) = check(manager, id, name).await;
         if found == status && message.contains(words) {
-            println!("{words:?} after {:.0} s", begun.elapsed().as_secs_f64());
-            return;
+            let took = begun.elapsed().as_secs_f64();
+            println!("{words:?} after {took:.0} s");
+            return took;
         }
         assert!(
             begun.elapsed() < limit,
@@ -72,7 +77,7 @@ async fn frozen_pool() {
     })
     .await;
     signal(pool.child.id(), Signal::STOP);
-    until_found(
+    let took = until_found(
         &manager,
         &id,
         "upstream",
@@ -80,6 +85,7 @@ async fn frozen_pool() {
         FOUND,
     )
     .await;
+    report("silent-pool-unhealthy", took, "s", FOUND.as_secs_f64());
     let message = check(&manager, &id, "upstream").await.1;
     assert!(message.contains("shares are unacknowledged"), "{message}");
     let overview = manager.page("/").await;
@@ -183,9 +189,11 @@ async fn hung_client() {
     })
     .await;
     let took = stopped.elapsed();
-    println!(
-        "the hung client was replaced {:.0} s after it was stopped",
-        took.as_secs_f64()
+    report(
+        "hung-client-restarted",
+        took.as_secs_f64(),
+        "s",
+        FOUND.as_secs_f64(),
     );
     assert!(took < FOUND, "{took:?}");
     let cures = cures(&manager, &id).await;
@@ -237,10 +245,11 @@ async fn clients_serve_soon_after_their_template_provider_is_back() {
     let provider = free_port();
     let manager = manager().await;
     let mut ids = Vec::new();
-    for name in ["one", "two", "three", "four"] {
+    for number in 1..=CLIENTS {
+        let name = format!("rig {number}");
         let config = solo_config(free_port(), free_port(), provider);
-        let saved = manager.save_config(name, &config).await;
-        let id = manager.instance_of(name, &saved).await;
+        let saved = manager.save_config(&name, &config).await;
+        let id = manager.instance_of(&name, &saved).await;
         manager.act(&format!("/api/instances/{id}/start")).await;
         ids.push(id);
     }
@@ -259,16 +268,21 @@ async fn clients_serve_soon_after_their_template_provider_is_back() {
     let (_peer, _) = Peer::template_provider(&["--port", &provider.to_string(), "--interval", "5"]);
     let back = Instant::now();
     for id in &ids {
-        until_within(Duration::from_secs(10), "it serves miners", &mut || async {
+        // The limit is on all of them together, below.
+        until_within(3 * BACK, "it serves miners", &mut || async {
             let instance = manager.json(&format!("/api/instances/{id}")).await;
             (instance["status"] == "running").then_some(())
         })
         .await;
     }
-    println!(
-        "all serve {:.1} s after the provider was back",
-        back.elapsed().as_secs_f64()
+    let took = back.elapsed();
+    report(
+        "clients-ready-after-provider",
+        took.as_secs_f64(),
+        "s",
+        BACK.as_secs_f64(),
     );
+    assert!(took < BACK, "{took:?}");
     assert!(
         manager
             .log_text(&ids[0])

@@ -6,10 +6,9 @@ use crate::harness::clients::{
 };
 use crate::harness::releases::{Offered, Releases};
 use crate::harness::update_jobs::{
-    begun, current, done, install, over, running_on_the_older, soon, store,
+    begun, current, done, install, over, running_on_the_older, send_files, soon, store, upload,
 };
 use crate::harness::{Manager, until};
-use reqwest::Response;
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -228,33 +227,6 @@ async fn a_client_from_before_translators_gets_one_when_its_release_is_installed
     assert_eq!(page.count(link), 0);
 }
 
-/// Sends a form with these files: field, file name, content.
-async fn send(manager: &Manager, files: &[(&str, &str, &[u8])]) -> Response {
-    let mut body = Vec::new();
-    for (field, name, content) in files {
-        let head = format!(
-            "--b0\r\ncontent-disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\n\r\n"
-        );
-        body.extend(head.as_bytes());
-        body.extend(*content);
-        body.extend(b"\r\n");
-    }
-    body.extend(b"--b0--\r\n");
-    let request = manager
-        .request("POST", "/api/updates/upload")
-        .header("content-type", "multipart/form-data; boundary=b0");
-    request.body(body).send().await.unwrap()
-}
-
-/// The job of such a form, when it has finished.
-async fn upload(manager: &Manager, files: &[(&str, &str, &[u8])]) -> Value {
-    let response = send(manager, files).await;
-    let status = response.status();
-    let said: Value = response.json().await.unwrap();
-    assert_eq!(status, 202, "{said}");
-    over(manager, said["job"].as_str().unwrap()).await
-}
-
 #[tokio::test]
 async fn an_upload_may_have_a_client_and_a_translator() {
     let releases = Releases::serve(Vec::new()).await;
@@ -351,7 +323,7 @@ async fn an_upload_may_have_a_client_and_a_translator() {
             "/translator",
         ),
     ] {
-        let response = send(&manager, &files).await;
+        let response = send_files(&manager, &files).await;
         let status = response.status();
         let said: Value = response.json().await.unwrap();
         assert_eq!(status, 422, "{said}");
