@@ -299,7 +299,10 @@ fn translator_sentence(
             format!("translator: did not stop in time and was killed{result}")
         }
         (ChangeReason::CannotRun(detail), _) => format!("translator: {detail}"),
-        (ChangeReason::GaveUp { .. } | ChangeReason::LeftRunning | ChangeReason::KeeperLost, _) => {
+        (ChangeReason::KeeperLost, _) => {
+            format!("translator: exited{ended} because its keeper was killed")
+        }
+        (ChangeReason::GaveUp { .. } | ChangeReason::LeftRunning, _) => {
             format!("translator: exited{ended}")
         }
     }

@@ -351,6 +351,33 @@ pub fn starts(
         .load(db)
 }
 
+/// The state of an instance's translator by its history, and its process; none: it has no process.
+pub fn translator_process(
+    db: &mut Db,
+    id: InstanceId,
+) -> QueryResult<Option<(InstanceState, Option<u32>)>> {
+    let of = || {
+        events::table
+            .filter(events::instance_id.eq(id))
+            .filter(events::program.eq(ManagedProgram::Translator.as_str()))
+            .order(events::id.desc())
+    };
+    let last: Option<String> = of().select(events::to_state).first(db).optional()?;
+    let Some(state) = last
+        .and_then(|text| text.parse::<InstanceState>().ok())
+        .filter(|state| state.has_client())
+    else {
+        return Ok(None);
+    };
+    let pid: Option<Option<i32>> = of()
+        .filter(events::to_state.eq(InstanceState::Starting.as_str()))
+        .select(events::pid)
+        .first(db)
+        .optional()?;
+    let pid = pid.flatten().and_then(|pid| u32::try_from(pid).ok());
+    Ok(Some((state, pid)))
+}
+
 /// Number of automatic starts of the client after a failure, within a time range.
 pub fn retries(db: &mut Db, id: InstanceId, from: Timestamp, to: Timestamp) -> QueryResult<i64> {
     events::table

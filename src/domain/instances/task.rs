@@ -798,12 +798,39 @@ impl InstanceTask {
             .last_pid
             .or(row.pid.and_then(|pid| u32::try_from(pid).ok()));
         tracing::warn!(instance = %self.id, %state, "the keeper was killed");
+        self.record_translator_loss().await;
         if row.is_wanted() && self.unsaved_wish != Some(false) {
             self.retry_later(&ChangeReason::KeeperLost).await;
         } else {
             self.end_leftovers().await;
             self.record(self.change(state, InstanceState::Stopped, ChangeReason::KeeperLost))
                 .await;
+        }
+    }
+
+    /// Records that the translator was killed with its keeper, unless it had no process.
+    async fn record_translator_loss(&mut self) {
+        let id = self.id;
+        let found = self
+            .shared
+            .db
+            .read(move |c| Ok(queries::translator_process(c, id)?))
+            .await;
+        match found {
+            Ok(Some((from, pid))) => {
+                let entry = JournalEntry {
+                    program: ManagedProgram::Translator,
+                    pid,
+                    exit: Some(ProcessExit::Signal(9)),
+                    failures: 0,
+                    ..self.change(from, InstanceState::Stopped, ChangeReason::KeeperLost)
+                };
+                self.record(entry).await;
+            }
+            Ok(None) => {}
+            Err(e) => {
+                tracing::error!(instance = %id, error = %e, "cannot read the state of the translator");
+            }
         }
     }
 

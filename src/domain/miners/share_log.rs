@@ -2,7 +2,8 @@
 //!
 //! The log has what the monitoring API lacks: shares that the translator rejects itself, and the
 //! shares of the last seconds of a process. A share that the translator rejects has a line
-//! `Received mining.submit` and none for sending it to the client.
+//! `Received mining.submit` and none for sending it to the client. A share that was sent is accepted
+//! if the client has not rejected it by the next reading.
 
 use std::collections::BTreeMap;
 
@@ -42,6 +43,16 @@ struct ChannelLines {
     /// Sent to the client, or too easy for it.
     #[serde(rename = "f")]
     passed: u64,
+    /// Sent to the client.
+    #[serde(rename = "w")]
+    sent: u64,
+    /// Sent by the end of the reading before: the client has answered them by now.
+    #[serde(rename = "v")]
+    sent_before: u64,
+    /// Acknowledged by the client, in batches.
+    #[serde(rename = "k")]
+    acknowledged: u64,
+    /// Accepted by the client.
     #[serde(rename = "a")]
     accepted: u64,
     #[serde(rename = "r")]
@@ -100,8 +111,12 @@ impl ShareLog {
         match found {
             ShareLine::Start => {}
             ShareLine::Submission(_) => add(&mut lines.submitted, 1),
-            ShareLine::Forward(_) | ShareLine::Miss(_) => add(&mut lines.passed, 1),
-            ShareLine::Acceptance(_, count) => add(&mut lines.accepted, count),
+            ShareLine::Forward(_) => {
+                add(&mut lines.passed, 1);
+                add(&mut lines.sent, 1);
+            }
+            ShareLine::Miss(_) => add(&mut lines.passed, 1),
+            ShareLine::Acceptance(_, count) => add(&mut lines.acknowledged, count),
             ShareLine::Rejection(_, reason) => {
                 add(&mut lines.rejected, 1);
                 lines.note_reason(reason);
@@ -128,6 +143,8 @@ impl ShareLog {
         for lines in self.channels.values_mut() {
             lines.settle(lines.submitted_before);
             lines.submitted_before = lines.submitted;
+            lines.accept(lines.sent_before);
+            lines.sent_before = lines.sent;
         }
     }
 
@@ -146,6 +163,7 @@ impl ShareLog {
     fn end_run(&mut self) {
         for lines in self.channels.values_mut() {
             lines.settle(lines.submitted);
+            lines.accept(lines.sent);
         }
         // Of several starts in one reading, the first one ended the process whose miners are known.
         if self.ended.is_none() {
@@ -159,6 +177,13 @@ impl ChannelLines {
     fn settle(&mut self, submitted: u64) {
         let missing = submitted.saturating_sub(self.passed);
         self.own_rejected = self.own_rejected.max(missing).max(self.explained);
+    }
+
+    /// Counts the shares that the client has accepted, of those that were sent. It rejects a share at
+    /// once but acknowledges accepted shares in batches, which a miner need not wait for.
+    fn accept(&mut self, sent: u64) {
+        let answered = sent.saturating_sub(self.rejected).max(self.acknowledged);
+        self.accepted = self.accepted.max(answered);
     }
 
     fn note_reason(&mut self, reason: String) {
@@ -252,6 +277,27 @@ mod tests {
         assert_eq!(log.take_ended().unwrap()[&2].own_rejected, 2);
         assert_eq!(log.channels()[&2], LoggedShares::default());
         assert_eq!(log.take_ended(), None);
+    }
+
+    #[test]
+    fn a_share_is_accepted_if_the_client_has_not_rejected_it_by_the_next_reading() {
+        let rejection = line(
+            "Received: SubmitSharesError(channel_id=2, sequence_number=1, error_code=stale-share)",
+        );
+        let acknowledgment = line(
+            "Received: SubmitSharesSuccess(channel_id=2, last_sequence_number=4, new_submits_accepted_count=3, new_shares_sum=0)",
+        );
+        let mut log = ShareLog::default();
+        read(&mut log, &[&forward(2), &forward(2)]);
+        assert_eq!(log.channels()[&2].accepted, 0);
+        read(&mut log, &[&rejection, &forward(2), &forward(2)]);
+        let shares = &log.channels()[&2];
+        assert_eq!((shares.accepted, shares.rejected), (1, 1));
+        read(&mut log, &[&acknowledgment, &forward(2)]);
+        assert_eq!(log.channels()[&2].accepted, 3);
+        // The client exits before it acknowledges the last one.
+        log.end_run();
+        assert_eq!(log.take_ended().unwrap()[&2].accepted, 4);
     }
 
     #[test]

@@ -107,7 +107,8 @@ impl TranslatorConfig {
             user_identity,
             listening: SocketAddr::from(([0, 0, 0, 0], 34255)),
             monitoring: None,
-            monitoring_refresh_secs: 15,
+            // Half the usual sample interval, so that a new miner is seen within one or two samples.
+            monitoring_refresh_secs: 5,
             min_hashrate: 5e11,
             shares_per_minute: 6.0,
             vardiff: true,

@@ -104,7 +104,7 @@ fn the_text_has_what_each_version_requires() {
     );
     assert_eq!(newest.supported_extensions, [2]);
     assert_eq!(newest.monitoring_address, config.monitoring);
-    assert_eq!(newest.monitoring_cache_refresh_secs, Some(15));
+    assert_eq!(newest.monitoring_cache_refresh_secs, Some(5));
     assert_eq!(newest.miner_telemetry.cidrs, networks);
     let difficulty = newest.downstream_difficulty_config;
     assert_eq!(
