@@ -256,7 +256,26 @@ pub async fn series_page(
     })
 }
 
-/// One metric of several instances. If none is selected: all instances with this metric.
+/// The latest values of all instances.
+pub async fn latest_of_all(metrics: &MetricService) -> Result<Vec<LatestFiguresView>> {
+    let all = metrics.instances().list().await?;
+    let ids = all.iter().map(|instance| instance.id).collect();
+    // Each instance may have many series of miners with long names.
+    let figures = metrics
+        .latest_of_all(ids, |name| !is_of_miner(name))
+        .await?;
+    Ok(all
+        .into_iter()
+        .zip(figures)
+        .map(|(instance, figures)| LatestFiguresView {
+            instance_id: instance.id,
+            name: instance.name,
+            figures,
+        })
+        .collect())
+}
+
+/// One metric of several instances. If none is selected: the first instances with this metric.
 pub async fn compare(
     metrics: &MetricService,
     (metric_type, chosen): (String, Vec<InstanceId>),
@@ -264,18 +283,6 @@ pub async fn compare(
     now: Timestamp,
 ) -> Result<MetricsComparePage> {
     let all = metrics.instances().list().await?;
-    let mut instances = Vec::new();
-    for instance in &all {
-        // Each instance may have many series with long names.
-        let latest = metrics
-            .latest_of(instance.id, |name| !is_of_miner(name))
-            .await?;
-        instances.push(LatestFiguresView {
-            instance_id: instance.id,
-            name: instance.name.clone(),
-            figures: latest,
-        });
-    }
     let is_wanted = |id: InstanceId| {
         if chosen.is_empty() {
             true
@@ -285,11 +292,13 @@ pub async fn compare(
     };
     let mut drawn = Vec::new();
     for instance in all.iter().filter(|instance| is_wanted(instance.id)) {
+        if drawn.len() == DISTINCT_LINES {
+            break;
+        }
         let points = metrics
             .points(instance.id, vec![metric_type.clone()], stretch, now)
             .await?;
         if let Some((points, summary)) = points.into_iter().next()
-            && drawn.len() < DISTINCT_LINES
             && (!chosen.is_empty() || !points.points.is_empty())
         {
             drawn.push((
@@ -319,7 +328,7 @@ pub async fn compare(
         chosen: shown,
         group,
         all,
-        instances,
+        instances: Vec::new(),
     })
 }
 

@@ -22,6 +22,7 @@ use super::responses::{
     MetricTypes, SampleRows, SeriesSummaryResponse, TimeSeries, UptimeResponse,
 };
 use super::service::{MetricService, SampleRow, SeriesPoint};
+use super::views::MetricsComparePage;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
@@ -133,6 +134,10 @@ pub async fn compare(
             .map_err(|_| Error::invalid("/ids", "ids must be instance ids."))
     });
     let chosen = chosen.collect::<Result<Vec<InstanceId>>>()?;
+    if want.form == Representation::Json {
+        let instances = page_builder::latest_of_all(&board.metrics).await?;
+        return want.respond(&MetricsComparePage::latest(asked.choice, instances));
+    }
     let time = (asked.choice, asked.stretch);
     let page = page_builder::compare(
         &board.metrics,

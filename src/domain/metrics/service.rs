@@ -251,36 +251,20 @@ impl MetricService {
         is_wanted: fn(&str) -> bool,
     ) -> Result<FiguresResponse> {
         self.instance(id).await?;
+        self.db.read(move |c| latest_of(c, id, is_wanted)).await
+    }
+
+    /// The same for several instances, in the same order.
+    pub async fn latest_of_all(
+        &self,
+        ids: Vec<InstanceId>,
+        is_wanted: fn(&str) -> bool,
+    ) -> Result<Vec<FiguresResponse>> {
         self.db
             .read(move |c| {
-                let mut latest = Vec::new();
-                for series in queries::series_of(c, id)? {
-                    if !is_wanted(&series.metric_type) {
-                        continue;
-                    }
-                    if let Some(sample) = queries::newest(c, series.id, 1)?.first() {
-                        latest.push((series.metric_type, *sample));
-                    }
-                }
-                let newest = latest.iter().map(|(_, sample)| sample.at).max();
-                let is_current = |(name, sample): &(String, MetricSample)| {
-                    let limit = if is_of_miner(name) {
-                        2 * MINER_STEP
-                    } else {
-                        LATEST
-                    };
-                    newest.is_some_and(|newest| newest - sample.at <= limit)
-                };
-                let values = latest.into_iter().filter(is_current);
-                let totals = queries::baseline(c, id)?
-                    .map(|state| counters::totals(&state))
-                    .unwrap_or_default();
-                let metrics = values.map(|(name, sample)| (name, sample.value)).collect();
-                Ok(FiguresResponse {
-                    metrics,
-                    totals,
-                    timestamp: newest.map(moment),
-                })
+                ids.into_iter()
+                    .map(|id| latest_of(c, id, is_wanted))
+                    .collect()
             })
             .await
     }
@@ -396,6 +380,38 @@ impl MetricService {
             })
             .await
     }
+}
+
+fn latest_of(
+    c: &mut SqliteConnection,
+    id: InstanceId,
+    is_wanted: fn(&str) -> bool,
+) -> Result<FiguresResponse> {
+    let mut latest = Vec::new();
+    let series = queries::series_of(c, id)?.into_iter();
+    for series in series.filter(|series| is_wanted(&series.metric_type)) {
+        if let Some(sample) = queries::newest(c, series.id, 1)?.first() {
+            latest.push((series.metric_type, *sample));
+        }
+    }
+    let newest = latest.iter().map(|(_, sample)| sample.at).max();
+    let is_current = |(name, sample): &(String, MetricSample)| {
+        let limit = if is_of_miner(name) {
+            2 * MINER_STEP
+        } else {
+            LATEST
+        };
+        newest.is_some_and(|newest| newest - sample.at <= limit)
+    };
+    let values = latest.into_iter().filter(is_current);
+    let totals = queries::baseline(c, id)?
+        .map(|state| counters::totals(&state))
+        .unwrap_or_default();
+    Ok(FiguresResponse {
+        metrics: values.map(|(name, sample)| (name, sample.value)).collect(),
+        totals,
+        timestamp: newest.map(moment),
+    })
 }
 
 /// At least the `limit` newest samples of several series together, if available. Each series is read

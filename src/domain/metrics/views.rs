@@ -348,6 +348,9 @@ impl crate::web::PageView for SeriesPage {
     }
 }
 
+/// With more instances, the choice on the page of several instances is collapsed.
+const LONG_CHOICE: usize = 24;
+
 /// `/metrics`: several instances in one chart. The JSON contains the latest values of every instance.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "metrics/compare.html", blocks = ["main"])]
@@ -369,6 +372,23 @@ pub struct MetricsComparePage {
 view!(MetricsComparePage { "main" => as_main });
 
 impl MetricsComparePage {
+    /// The latest values, for JSON.
+    pub(super) fn latest(choice: ChartOptions, instances: Vec<LatestFiguresView>) -> Self {
+        Self {
+            choice,
+            metric_type: String::new(),
+            chosen: Vec::new(),
+            group: None,
+            all: Vec::new(),
+            instances,
+        }
+    }
+
+    /// The choice of instances is collapsed if it would hide the chart.
+    fn is_long(&self) -> bool {
+        self.all.len() > LONG_CHOICE
+    }
+
     /// A choice: value, text, whether it is selected.
     fn metrics(&self) -> Vec<(&'static str, &'static str, bool)> {
         let plain = super::model::CATALOGUE
