@@ -121,6 +121,12 @@ enum CliCommand {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Write manual pages, one per command, into a directory, for example: jd-manager man
+    /// ~/.local/share/man/man1
+    Man {
+        /// The directory. It is created if it does not exist.
+        dir: PathBuf,
+    },
     /// Internal: run the keeper of one instance.
     #[command(hide = true)]
     Keep {
@@ -187,6 +193,7 @@ pub fn run() -> ExitCode {
             with_settings(place.serve(), |settings| accounts::token(settings, command))
         }
         Some(CliCommand::Completions { shell }) => print(&completions(shell)),
+        Some(CliCommand::Man { dir }) => write_manual_pages(&dir),
         Some(CliCommand::Daily(daily)) => client::run(daily),
         Some(CliCommand::Demo(serve)) => with_settings_in_one_arena(*serve, demo::demo),
         Some(CliCommand::Serve(serve)) => with_settings_in_one_arena(*serve, app::serve),
@@ -261,6 +268,20 @@ fn completions(shell: clap_complete::Shell) -> String {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut offered, env!("CARGO_PKG_NAME"), &mut text);
     String::from_utf8_lossy(&text).trim_end().to_owned()
+}
+
+/// Writes `jd-manager.1` and a page per offered subcommand, such as `jd-manager-instances-show.1`.
+/// Existing pages are replaced.
+fn write_manual_pages(dir: &Path) -> ExitCode {
+    let written = std::fs::create_dir_all(dir)
+        .and_then(|()| clap_mangen::generate_to(CommandLine::command(), dir));
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => complain(
+            &format!("cannot write manual pages to {}: {e}", dir.display()),
+            1,
+        ),
+    }
 }
 
 /// Writes to standard output, whose other end may be closed.

@@ -19,6 +19,7 @@ mod container;
 mod documentation;
 mod listener;
 mod negotiation;
+mod package;
 mod reconciliation;
 mod routes;
 mod security;

@@ -1,4 +1,4 @@
-//! Tests the help texts and the shell completions.
+//! Tests the help texts, the shell completions and the manual pages.
 
 use super::{program, run};
 
@@ -70,4 +70,45 @@ fn shells_complete_what_is_offered_and_nothing_internal() {
         }
     }
     assert_eq!(run(program(&["completions", "ksh"])).code, 2);
+}
+
+#[test]
+fn every_offered_command_has_a_manual_page_with_the_text_of_its_help() {
+    let dir = tempfile::tempdir().unwrap();
+    let pages = dir.path().join("share/man1");
+    let target = pages.to_str().unwrap();
+    // The second run replaces the pages.
+    for _ in 0..2 {
+        assert_eq!(run(program(&["man", target])).well(), "");
+    }
+    let mut names: Vec<String> = std::fs::read_dir(&pages)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    for command in COMMANDS {
+        assert!(names.contains(&format!("jd-manager-{command}.1")));
+    }
+    for name in [
+        "jd-manager.1",
+        "jd-manager-instances-show.1",
+        "jd-manager-man.1",
+    ] {
+        assert!(names.contains(&name.to_owned()), "{names:?}");
+    }
+    for internal in ["keep", "exec", "trial", "simulate", "help"] {
+        let prefix = format!("jd-manager-{internal}");
+        assert!(!names.iter().any(|name| name.starts_with(&prefix)));
+    }
+    let page = std::fs::read_to_string(pages.join("jd-manager-healthcheck.1")).unwrap();
+    assert!(
+        page.contains("Check whether the running jd\\-manager is healthy"),
+        "{page}"
+    );
+    assert!(page.contains("JD_MANAGER_LISTEN"), "{page}");
+
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let error = run(program(&["man", file.to_str().unwrap()])).wrong(1);
+    assert!(error.contains("cannot write manual pages to"), "{error}");
 }
