@@ -265,6 +265,7 @@ mod tests {
                 Remediation::Hung,
                 Remediation::Frozen,
                 Remediation::Memory,
+                Remediation::Translator,
                 Remediation::Preferred
             ]
         );

@@ -1,7 +1,7 @@
 //! `/instances/{id}/miners` and `/miners`: which miners work.
 
 use super::{NOBODY, bare};
-use crate::harness::{Manager, Plan, clients, free_port, solo_config, until};
+use crate::harness::{Manager, Plan, free_port, solo_config, until};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;

@@ -670,7 +670,7 @@ async fn each_miner_is_reported_and_resolved_on_its_own() {
         titles[1..],
         [
             "barn: miner two (192.0.2.7) is offline",
-            "barn: resolved (miner one (192.0.2.7) is offline)",
+            "barn: resolved (was: miner one (192.0.2.7) is offline)",
         ]
     );
     // The instance is down: nothing is known of its miners. Then the second one leaves the list.

@@ -626,8 +626,8 @@ async fn a_restore_says_how_far_it_is_and_ends_without_a_change_when_it_is_told_
             RestoreStage::Syncing
         ]
     );
-    // The database, the key, a journal, a log, the manifest.
-    assert_eq!(last.get(), Some((5, size)));
+    // The database, the key, a journal, a log of each program, the manifest.
+    assert_eq!(last.get(), Some((6, size)));
     fs::remove_dir_all(world.elsewhere()).unwrap();
     let before = fs::read_dir(world.dir.path()).unwrap().count();
     for stage in [

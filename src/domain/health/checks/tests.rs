@@ -626,6 +626,9 @@ fn luck_is_not_trouble() {
         acknowledged_hour: 2.0,
         ..RecentCounts::default()
     };
+    // Without a share there is nothing to rate yet.
+    assert_eq!(scene.find(HealthCheck::Shares).0, HealthGrade::Unknown);
+    scene.counted.accepted = 1.0;
     assert_eq!(scene.find(HealthCheck::Shares).0, HealthGrade::Healthy);
 }
 

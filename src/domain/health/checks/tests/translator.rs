@@ -116,10 +116,10 @@ fn an_exit_is_reported_with_its_cause() {
         "{words}"
     );
     crashed.instance.status = InstanceState::Running;
-    set(&mut crashed, |reported| reported.failures = 4);
+    set(&mut crashed, |reported| reported.failures = 3);
     let (grade, words) = judged(&crashed);
     assert_eq!(grade, HealthGrade::Warning);
-    assert!(words.contains("at least 4 times in a row"), "{words}");
+    assert!(words.contains("at least 3 times in a row"), "{words}");
 }
 
 #[test]
