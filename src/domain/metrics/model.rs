@@ -159,7 +159,7 @@ pub const CATALOGUE: &[MetricKind] = &[
         "miners",
         "Miners",
         Unit::Count,
-        "Connected miners. The translator is not one of them, but the miners behind it are.",
+        "Connected miners, including those behind the translator. The translator does not count as a miner.",
     ),
     gauge(
         "channels_miners",
