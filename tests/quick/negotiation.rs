@@ -52,6 +52,11 @@ const URLS: &[(&str, &str, Offered)] = &[
         "/instances/{id}/log.txt",
         Offered::Only("text/plain"),
     ),
+    (
+        "get",
+        "/instances/{id}/address.svg",
+        Offered::Only("image/svg+xml"),
+    ),
     ("get post", "/saved-configs", Offered::Page),
     ("get", "/saved-configs/new", Offered::Page),
     ("get", "/saved-configs/active", Offered::Page),
