@@ -398,7 +398,12 @@ async fn show_life(instances: InstanceService, db: Db, serves: String) {
         let look = async {
             let all = instances.list().await?;
             // The list may come from memory.
-            db.read(|c| Ok(has_table(c, "instances")?)).await?;
+            let is_readable = db.read(|c| Ok(has_table(c, "instances")?)).await?;
+            if !is_readable {
+                return Err(crate::base::error::Error::internal(
+                    "the database has no table of instances",
+                ));
+            }
             match db.write_as(WriteMode::UNSYNCED.prompt(), |_| Ok(())).await {
                 // Restarting the manager would not help.
                 Err(_) if db.is_locked() => Ok((all, "; another program has locked the database")),

@@ -62,6 +62,7 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get", "/saved-configs/active", Offered::Page),
     ("post", "/saved-configs/check", Offered::Page),
     ("get post", "/saved-configs/import", Offered::Page),
+    ("post", "/saved-configs/import/translator", Offered::Page),
     ("get put post delete", "/saved-configs/{id}", Offered::Page),
     ("post", "/saved-configs/{id}/check", Offered::Page),
     ("post", "/saved-configs/{id}/trial", Offered::Page),

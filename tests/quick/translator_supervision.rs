@@ -558,8 +558,8 @@ async fn the_history_tells_the_translator_from_its_client() {
     .await;
     let crash = &of_translator().await[2];
     assert_eq!(
-        (&crash["to"], &crash["exit_signal"], &crash["cause"]),
-        (&json!("backing-off"), &json!(9), &json!(null)),
+        (&crash["to"], &crash["exit_signal"], &crash["cause"]["code"]),
+        (&json!("backing-off"), &json!(9), &json!("killed")),
         "{crash}"
     );
     let reason = crash["reason"].as_str().unwrap();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::model::AuditEntry;
 use super::queries;
 use crate::base::clock::Timestamp;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::infra::db::{Db, WriteMode};
 
 /// Maximum number of waiting entries. Further ones are only in jd-manager's own log.
@@ -50,27 +50,21 @@ impl AuditQueue {
                 waiting.push_back((entry.clone(), now));
             }
         }
-        let is_retrying = self.is_retrying.load(Ordering::Acquire);
-        let error = if is_retrying {
-            None
-        } else {
-            Some(Arc::clone(self).write_all_entries().await)
-        };
-        match error {
-            Some(Ok(())) => {}
-            None => tracing::error!(?entry, "an audit entry is waiting for the database"),
-            Some(Err(error)) => {
-                tracing::error!(%error, ?entry, "cannot write an audit entry yet");
-                self.retry_entries();
-            }
+        if self.is_retrying.load(Ordering::Acquire) {
+            tracing::error!(?entry, "an audit entry is waiting for the database");
+            return;
         }
-    }
-
-    /// Runs to the end even if the request is canceled.
-    async fn write_all_entries(self: Arc<Self>) -> Result<()> {
-        tokio::spawn(async move { self.write_entries().await })
-            .await
-            .map_err(Error::internal)?
+        // In a task of its own: a canceled request stops neither the write nor its repetition.
+        let this = Arc::clone(self);
+        let write = async move {
+            if let Err(error) = this.write_entries().await {
+                tracing::error!(%error, ?entry, "cannot write an audit entry yet");
+                this.retry_entries();
+            }
+        };
+        if tokio::spawn(write).await.is_err() {
+            self.retry_entries();
+        }
     }
 
     async fn write_entries(&self) -> Result<()> {
@@ -80,8 +74,8 @@ impl AuditQueue {
             return Ok(());
         }
         let count = batch.len();
-        // The change was confirmed, so its entry must be durable too.
-        let is_change = batch.iter().any(|(entry, _)| entry.status < 400);
+        // The change is durable, so its entry must be durable too.
+        let is_change = batch.iter().any(|(entry, _)| !entry.is_rejected());
         let mode = if is_change {
             WriteMode::DURABLE
         } else {

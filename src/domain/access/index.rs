@@ -12,6 +12,7 @@ use diesel::sqlite::SqliteConnection;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch;
 
 use super::model::ApiToken;
 use super::queries::{self, SessionLookup};
@@ -45,6 +46,8 @@ pub(super) struct AccessIndex {
     /// The number of changes by this process.
     changes: AtomicU64,
     copy: RowCopy<(u64, ForeignChanges), AccessSnapshot>,
+    /// Notified after each change: open streams check their access again.
+    pub(super) changed: watch::Sender<()>,
 }
 
 impl AccessIndex {
@@ -52,6 +55,7 @@ impl AccessIndex {
         Self {
             copy: RowCopy::new(db.clone()),
             changes: AtomicU64::new(0),
+            changed: watch::Sender::new(()),
             db,
         }
     }
@@ -75,7 +79,8 @@ impl AccessIndex {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Changes the rows. When it returns, no new request is checked with the former ones.
+    /// Changes the rows. When it returns, no new request is checked with the former ones, and open
+    /// streams check their access again.
     ///
     /// # Errors
     /// Errors of `work`; the database cannot be written.
@@ -85,10 +90,13 @@ impl AccessIndex {
         F: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
     {
         let this = Arc::clone(self);
-        // In a task of its own: a canceled request does not stop the write.
+        // In a task of its own: a canceled request does not stop the write or what follows it.
         let change = async move {
             let written = this.db.write_as(mode, work).await;
             this.invalidate();
+            if written.is_ok() {
+                this.changed.send_replace(());
+            }
             written
         };
         tokio::spawn(change).await.map_err(Error::internal)?

@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use std::time::Duration;
 
 use super::authenticate::{Authentication, Credentials};
-use super::model::{AuditEntry, LoginMethod};
+use super::model::{AuditEntry, CANCELED, LoginMethod};
 use super::pending_form::KeptForm;
 use super::permissions::PermissionTable;
 use super::service::Access;
@@ -75,14 +75,17 @@ where
         }
         Authentication::Forwarded => return forwarded().into_response(),
     };
-    let mut entry = permission.audit_action.map(|action| AuditEntry {
-        user: caller.name.clone(),
-        actor: caller.title(),
-        role: caller.role.name().into(),
-        address: peer.address.map(|a| a.to_string()).unwrap_or_default(),
-        action: action.into(),
-        path: request.uri().path().chars().take(300).collect(),
-        status: 0,
+    let audit = permission.audit_action.map(|action| AuditGuard {
+        access,
+        entry: Some(AuditEntry {
+            user: caller.name.clone(),
+            actor: caller.title(),
+            role: caller.role.name().into(),
+            address: peer.address.map(|a| a.to_string()).unwrap_or_default(),
+            action: action.into(),
+            path: request.uri().path().chars().take(300).collect(),
+            status: CANCELED,
+        }),
     });
     let frame = request.extensions().get::<PageFrame>().cloned();
     if let Some(frame) = request.extensions_mut().get_mut() {
@@ -96,10 +99,9 @@ where
             next(request).await
         }
     };
-    if let Some(entry) = &mut entry {
-        entry.status = response.status().as_u16();
+    if let Some(audit) = audit {
         // Before the response: a confirmed change is in the audit log.
-        access.record(entry.clone()).await;
+        audit.record(response.status()).await;
     }
     if response.status().as_u16() >= 400
         && let Some(mut frame) = frame
@@ -116,6 +118,33 @@ where
         response = while_let_in(access.clone(), response, shown, peer, (caller, proof));
     }
     response
+}
+
+/// The audit entry of a request without a response yet. If the client closes the connection, the
+/// request is dropped, but its change may have been made: then the entry is recorded as well.
+struct AuditGuard<'a> {
+    access: &'a Access,
+    entry: Option<AuditEntry>,
+}
+
+impl AuditGuard<'_> {
+    async fn record(mut self, status: StatusCode) {
+        if let Some(mut entry) = self.entry.take() {
+            entry.status = status.as_u16();
+            self.access.record(entry).await;
+        }
+    }
+}
+
+impl Drop for AuditGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(entry) = self.entry.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let access = self.access.clone();
+            runtime.spawn(async move { access.record(entry).await });
+        }
+    }
 }
 
 /// Passes the user to the page frame.
@@ -238,7 +267,7 @@ fn while_let_in(
     peer: PeerAddress,
     was: (Caller, LoginMethod),
 ) -> Response {
-    let mut changed = access.changed.subscribe();
+    let mut changed = access.index.changed.subscribe();
     let over = async move {
         loop {
             let _ = tokio::time::timeout(LOOK_AGAIN, changed.changed()).await;

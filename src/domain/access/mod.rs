@@ -11,7 +11,8 @@
 //! * An attempt is counted before the password is checked.
 //! * Once there is a user, there is always an admin.
 //! * A change made through the router is in the audit log before the response is sent, or waits in memory
-//!   for the database and is in jd-manager's own log.
+//!   for the database and is in jd-manager's own log. If the client closes the connection before the
+//!   response, the request is in the audit log with status 499.
 //!
 //! Without I/O:
 //!

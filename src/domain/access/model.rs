@@ -121,8 +121,19 @@ pub struct AuditEntry {
     pub action: String,
     /// The path of the request.
     pub path: String,
-    /// The HTTP status of the response.
+    /// The HTTP status of the response, or [`CANCELED`].
     pub status: u16,
+}
+
+/// The status of a request whose client closed the connection before the response. The change may
+/// have been made.
+pub const CANCELED: u16 = 499;
+
+impl AuditEntry {
+    /// Whether nothing was changed.
+    pub fn is_rejected(&self) -> bool {
+        self.status >= 400 && self.status != CANCELED
+    }
 }
 
 /// An audit log entry.
@@ -158,6 +169,11 @@ impl AuditRow {
     /// Whether the action was done, not rejected.
     pub fn is_done(&self) -> bool {
         self.status < 400
+    }
+
+    /// Whether the connection was closed before the response, so the result is not known.
+    pub fn is_canceled(&self) -> bool {
+        self.status == CANCELED
     }
 }
 

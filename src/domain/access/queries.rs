@@ -4,7 +4,9 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
 use std::collections::HashMap;
 
-use super::model::{ApiToken, AuditEntry, AuditRow, LoginSession, StoredCredentials, UserAccount};
+use super::model::{
+    ApiToken, AuditEntry, AuditRow, CANCELED, LoginSession, StoredCredentials, UserAccount,
+};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{SessionId, TokenId, UserId};
 use crate::base::role::Role;
@@ -419,7 +421,7 @@ pub fn note(db: &mut Db, entry: &AuditEntry, at: Timestamp) -> QueryResult<()> {
         .select(audit::id)
         .first::<i64>(db);
     let after = older.optional()?.unwrap_or(0);
-    let is_refused = entry.status >= 400;
+    let is_refused = entry.is_rejected();
     let mut actor = &entry.actor;
     let mut counted = if is_refused {
         equal_entry(db, entry, actor, Some(entry.address.as_str()), after, since)?
@@ -495,10 +497,11 @@ fn entries_of_user(db: &mut Db, user: &str, is_refused: bool, after: i64) -> Que
         .filter(audit::id.gt(after))
         .filter(of_user)
         .into_boxed();
+    let canceled = i32::from(CANCELED);
     entries = if is_refused {
-        entries.filter(audit::status.ge(400))
+        entries.filter(audit::status.ge(400).and(audit::status.ne(canceled)))
     } else {
-        entries.filter(audit::status.lt(400))
+        entries.filter(audit::status.lt(400).or(audit::status.eq(canceled)))
     };
     entries.count().get_result(db)
 }

@@ -4,7 +4,7 @@ use diesel::sqlite::SqliteConnection;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use super::activity::LastUses;
 use super::attempts::LoginAttempts;
@@ -54,8 +54,6 @@ pub struct Access {
     pub(super) login_checks: Arc<Semaphore>,
     /// The code for initial setup, until it is used.
     pub(super) code: Arc<Mutex<Option<FirstCode>>>,
-    /// Notified when someone loses permissions: open streams check their access again.
-    pub(super) changed: watch::Sender<()>,
     audit: Arc<AuditQueue>,
     pub(super) last_uses: Arc<LastUses>,
 }
@@ -80,7 +78,6 @@ impl Access {
             attempts: Arc::default(),
             login_checks: Arc::new(Semaphore::new(LOOKED_AT)),
             code: Arc::new(Mutex::new(code)),
-            changed: watch::Sender::new(()),
         }
     }
 
@@ -149,11 +146,6 @@ impl Access {
             .map_err(Error::internal)?
     }
 
-    /// Makes open streams check their access.
-    pub(super) fn notify_streams(&self) {
-        self.changed.send_replace(());
-    }
-
     /// All users, by name.
     pub async fn users(&self) -> Result<Vec<UserAccount>> {
         self.db.read(|c| Ok(queries::all_users(c)?)).await
@@ -217,22 +209,19 @@ impl Access {
             created_at: at,
             password_at: at,
         };
-        let made = self
-            .change(move |c| {
-                if role != Role::Admin && !queries::has_users(c)? {
-                    let detail =
-                        "The first user must be an admin. Otherwise, no one could manage users.";
-                    return Err(Error::invalid("/role", detail));
-                }
-                if queries::user_called(c, &user.name)?.is_some() {
-                    return Err(taken(&user.name));
-                }
-                queries::insert_user(c, &user, &hash)?;
-                Ok(user)
-            })
-            .await?;
-        self.notify_streams();
-        Ok(made)
+        self.change(move |c| {
+            if role != Role::Admin && !queries::has_users(c)? {
+                let detail =
+                    "The first user must be an admin. Otherwise, no one could manage users.";
+                return Err(Error::invalid("/role", detail));
+            }
+            if queries::user_called(c, &user.name)?.is_some() {
+                return Err(taken(&user.name));
+            }
+            queries::insert_user(c, &user, &hash)?;
+            Ok(user)
+        })
+        .await
     }
 
     /// Changes name, role or password of a user, or removes the second factor: only the given fields are
@@ -264,33 +253,30 @@ impl Access {
             None => None,
         };
         let at = self.now();
-        let changed = self
-            .change(move |c| {
-                let former = queries::user(c, id)?
-                    .ok_or_else(|| Error::not_found("user", id))?
-                    .user;
-                let role = change.role.unwrap_or(former.role);
-                if former.role == Role::Admin && role != Role::Admin && queries::admins(c)? < 2 {
-                    return Err(last_admin(&former.name));
-                }
-                if queries::user_called(c, &name)?.is_some_and(|other| other.user.id != id) {
-                    return Err(taken(&name));
-                }
-                queries::change_user(c, id, &name, role)?;
-                if let Some(hash) = hash {
-                    queries::set_password(c, id, &hash, at)?;
-                    queries::end_sessions(c, id, None)?;
-                }
-                if change.without_second_factor {
-                    queries::set_second_factor(c, id, None, 0)?;
-                }
-                Ok(queries::user(c, id)?
-                    .ok_or_else(|| Error::not_found("user", id))?
-                    .user)
-            })
-            .await?;
-        self.notify_streams();
-        Ok(changed)
+        self.change(move |c| {
+            let former = queries::user(c, id)?
+                .ok_or_else(|| Error::not_found("user", id))?
+                .user;
+            let role = change.role.unwrap_or(former.role);
+            if former.role == Role::Admin && role != Role::Admin && queries::admins(c)? < 2 {
+                return Err(last_admin(&former.name));
+            }
+            if queries::user_called(c, &name)?.is_some_and(|other| other.user.id != id) {
+                return Err(taken(&name));
+            }
+            queries::change_user(c, id, &name, role)?;
+            if let Some(hash) = hash {
+                queries::set_password(c, id, &hash, at)?;
+                queries::end_sessions(c, id, None)?;
+            }
+            if change.without_second_factor {
+                queries::set_second_factor(c, id, None, 0)?;
+            }
+            Ok(queries::user(c, id)?
+                .ok_or_else(|| Error::not_found("user", id))?
+                .user)
+        })
+        .await
     }
 
     /// Removes a user with its sessions and tokens.
@@ -298,20 +284,17 @@ impl Access {
     /// # Errors
     /// Unknown id; it is the last admin.
     pub async fn delete_user(&self, id: UserId) -> Result<UserAccount> {
-        let gone = self
-            .change(move |c| {
-                let user = queries::user(c, id)?
-                    .ok_or_else(|| Error::not_found("user", id))?
-                    .user;
-                if user.role == Role::Admin && queries::admins(c)? < 2 {
-                    return Err(last_admin(&user.name));
-                }
-                queries::delete_user(c, id)?;
-                Ok(user)
-            })
-            .await?;
-        self.notify_streams();
-        Ok(gone)
+        self.change(move |c| {
+            let user = queries::user(c, id)?
+                .ok_or_else(|| Error::not_found("user", id))?
+                .user;
+            if user.role == Role::Admin && queries::admins(c)? < 2 {
+                return Err(last_admin(&user.name));
+            }
+            queries::delete_user(c, id)?;
+            Ok(user)
+        })
+        .await
     }
 
     /// The valid sessions of a user, last used first.
@@ -336,7 +319,6 @@ impl Access {
         let ended = self
             .change(move |c| Ok(queries::end_session(c, user, id)?))
             .await?;
-        self.notify_streams();
         if ended == 0 {
             Err(Error::not_found("session", id))
         } else {
@@ -350,11 +332,8 @@ impl Access {
         user: UserId,
         current: Option<SessionId>,
     ) -> Result<usize> {
-        let ended = self
-            .change(move |c| Ok(queries::end_sessions(c, user, current)?))
-            .await?;
-        self.notify_streams();
-        Ok(ended)
+        self.change(move |c| Ok(queries::end_sessions(c, user, current)?))
+            .await
     }
 
     /// Writes an audit entry.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::model::{AuditEntry, LoginSession, UserAccount};
+use super::model::{AuditEntry, LoginSession, StoredCredentials, UserAccount};
 use super::service::{Access, UserChange};
 use super::{model, password, queries, second_factor, secret_token};
 use crate::base::clock::Timestamp;
@@ -110,9 +110,9 @@ impl Access {
                 return Err(self.refuse_login(&typed.name, peer).await?);
             }
         }
-        let begun = self
-            .begin_session(known.user, peer, program, former)
-            .await?;
+        let Some(begun) = self.begin_session(known, peer, program, former).await? else {
+            return Err(self.refuse_login(&typed.name, peer).await?);
+        };
         self.attempts
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -154,13 +154,16 @@ impl Access {
         Ok(LoginRefusal::Wrong)
     }
 
-    async fn begin_session(
+    /// Starts a session for a user whose credentials were checked. `None`: the password or the second
+    /// factor was changed meanwhile, or the user was deleted.
+    pub(super) async fn begin_session(
         &self,
-        user: UserAccount,
+        checked: StoredCredentials,
         peer: PeerAddress,
         program: String,
         former: Option<String>,
-    ) -> Result<NewSession> {
+    ) -> Result<Option<NewSession>> {
+        let user = checked.user.clone();
         let (cookie, now) = (secret_token::fresh("")?, self.now());
         let program: String = program
             .chars()
@@ -190,16 +193,23 @@ impl Access {
             former.map(|text| secret_token::hash(&text)),
             user.id,
         );
-        self.change(move |c| {
+        let is_begun = self.change(move |c| {
+            let is_same = queries::user(c, id)?.is_some_and(|current| {
+                current.password == checked.password
+                    && current.second_factor == checked.second_factor
+            });
+            if !is_same {
+                return Ok(false);
+            }
             if let Some(former) = former {
                 queries::end_session_of(c, &former)?;
             }
             queries::end_oldest_sessions(c, id, MOST_SESSIONS - 1)?;
             queries::insert_session(c, &session, &hash, id)?;
-            Ok(queries::note(c, &entry, now)?)
-        })
-        .await?;
-        Ok(NewSession { user, cookie })
+            queries::note(c, &entry, now)?;
+            Ok(true)
+        });
+        Ok(is_begun.await?.then_some(NewSession { user, cookie }))
     }
 
     /// Ends the session that the request sent.
@@ -207,7 +217,6 @@ impl Access {
         let hash = secret_token::hash(&cookie);
         self.change(move |c| Ok(queries::end_session_of(c, &hash)?))
             .await?;
-        self.notify_streams();
         Ok(())
     }
 
@@ -254,7 +263,11 @@ impl Access {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        Ok(self.begin_session(user, peer, program, None).await?)
+        let known = self.credentials(user.id).await?;
+        match self.begin_session(known, peer, program, None).await? {
+            Some(begun) => Ok(begun),
+            None => Err(self.refuse_login(&user.name, peer).await?),
+        }
     }
 
     /// Changes the caller's password and ends all other sessions.
@@ -276,7 +289,6 @@ impl Access {
             Ok(queries::end_sessions(c, user, at.1)?)
         })
         .await?;
-        self.notify_streams();
         Ok(())
     }
 

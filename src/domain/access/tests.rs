@@ -2,7 +2,9 @@
 //! and tokens in memory are those in the database.
 
 use super::authenticate::{Authentication, Credentials};
-use super::model::{AuditEntry, AuditRow, LoginMethod};
+use super::middleware::{AccessCheck, require_role};
+use super::model::{AuditEntry, AuditRow, CANCELED, LoginMethod};
+use super::permissions::PermissionTable;
 use super::service::{Access, UserChange};
 use super::sessions::LoginInput;
 use super::tokens::TokenRequest;
@@ -14,7 +16,16 @@ use crate::base::role::Role;
 use crate::domain::vault::Vault;
 use crate::infra::db::Db;
 use crate::web::{Caller, PeerAddress};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::post;
+use diesel::connection::SimpleConnection;
+use std::sync::Arc;
 use std::time::Duration;
+use tower::ServiceExt;
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -377,4 +388,114 @@ async fn a_use_reaches_the_database_and_the_index() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("the use was not written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_socket_needs_no_database() {
+    let world = World::new().await;
+    let drop_rows = |c: &mut diesel::SqliteConnection| Ok(c.batch_execute("DROP TABLE sessions")?);
+    world.access.db.write(drop_rows).await.unwrap();
+    world.access.index.invalidate();
+    let socket = PeerAddress {
+        socket: true,
+        ..PeerAddress::default()
+    };
+    let ask = async |shown: Credentials, peer| world.access.recognise(&shown, peer).await;
+    assert!(matches!(
+        ask(Credentials::default(), socket).await,
+        Ok(Authentication::As(..))
+    ));
+    ask(Credentials::default(), PeerAddress::default())
+        .await
+        .unwrap_err();
+    let with_token = Credentials {
+        token: Some("jdm_".into()),
+        ..Credentials::default()
+    };
+    ask(with_token, socket).await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_streams_check_their_access_even_if_the_request_of_the_change_is_canceled() {
+    let world = World::new().await;
+    let mut changed = world.access.index.changed.subscribe();
+    let change = world.access.change(|_| {
+        std::thread::sleep(Duration::from_millis(200));
+        Ok(())
+    });
+    tokio::time::timeout(Duration::from_millis(20), change)
+        .await
+        .unwrap_err();
+    tokio::time::timeout(Duration::from_secs(5), changed.changed())
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_password_or_second_factor_ends_a_sign_in_that_was_checked_before() {
+    let world = World::new().await;
+    let (access, id) = (&world.access, world.viewer.id);
+    let begin = async |checked| {
+        access
+            .begin_session(checked, PeerAddress::default(), String::new(), None)
+            .await
+            .unwrap()
+            .is_some()
+    };
+    let checked = access.credentials(id).await.unwrap();
+    let change = UserChange {
+        password: Some("another horse battery".into()),
+        ..UserChange::default()
+    };
+    access.change_user(id, change).await.unwrap();
+    assert!(!begin(checked).await);
+    let checked = access.credentials(id).await.unwrap();
+    let set = move |c: &mut diesel::SqliteConnection| {
+        Ok(queries::set_second_factor(c, id, Some("secret"), 1)?)
+    };
+    access.change(set).await.unwrap();
+    assert!(!begin(checked).await);
+    assert!(access.sessions(id, None).await.unwrap().is_empty());
+    assert!(begin(access.credentials(id).await.unwrap()).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_whose_client_closes_the_connection_is_in_the_audit_log() {
+    async fn checked(
+        State(check): State<Arc<AccessCheck>>,
+        request: Request,
+        next: Next,
+    ) -> Response {
+        require_role(&check, request, |request| next.run(request)).await
+    }
+    let world = World::new().await;
+    let check = Arc::new(AccessCheck {
+        access: world.access.clone(),
+        permissions: PermissionTable::new([]),
+    });
+    let router = Router::new()
+        .route("/x", post(|| std::future::pending::<()>()))
+        .layer(from_fn_with_state(check, checked));
+    let peer = PeerAddress {
+        socket: true,
+        ..PeerAddress::default()
+    };
+    let request = axum::http::Request::builder()
+        .method("POST")
+        .uri("/x")
+        .extension(peer)
+        .body(Body::empty())
+        .unwrap();
+    tokio::time::timeout(Duration::from_millis(50), router.oneshot(request))
+        .await
+        .unwrap_err();
+    for _ in 0..500 {
+        if let [entry] = &world.entries().await[..] {
+            assert_eq!((entry.path.as_str(), entry.status), ("/x", CANCELED));
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("no entry");
 }

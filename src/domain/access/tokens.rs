@@ -132,7 +132,6 @@ impl Access {
             .ok_or_else(|| Error::not_found("token", id))?;
         self.change(move |c| Ok(queries::delete_token(c, id)?))
             .await?;
-        self.notify_streams();
         Ok(token)
     }
 }

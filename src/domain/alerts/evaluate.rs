@@ -4,6 +4,7 @@ use super::model::{
     AlertSeverity, InstanceObservation, InstanceProblem, ObservedCheck, ObservedMiner,
     RuleCondition, ThresholdSide,
 };
+use crate::base::units::Unit;
 use crate::domain::metrics::model::{metric, title};
 use crate::infra::chart::{format_value, typed_value};
 use crate::keeper::machine::InstanceState;
@@ -70,9 +71,9 @@ pub fn evaluate_all(
 fn why_offline(miner: &ObservedMiner) -> ConditionReason {
     let name = cut(&miner.name);
     let words = if miner.address.is_empty() {
-        format!("miner {name} is offline")
+        format!("miner {name} offline")
     } else {
-        format!("miner {name} ({}) is offline", miner.address)
+        format!("miner {name} ({}) offline", miner.address)
     };
     ConditionReason {
         words,
@@ -225,8 +226,15 @@ fn why_metric(name: &str, value: f64, side: ThresholdSide, threshold: f64) -> Co
         "below"
     };
     let about = metric(name).map_or("", |(metric, _)| metric.help);
+    let title = uncapitalized(&title(name));
+    let is_count = metric(name).is_some_and(|(metric, _)| metric.unit == Unit::Count);
+    let shown = if is_count && title.ends_with('s') {
+        format!("{value} {title}")
+    } else {
+        format!("{title} {value}")
+    };
     ConditionReason {
-        words: uncapitalized(&format!("{} {value}, {side} {threshold}", title(name))),
+        words: format!("{shown}, {side} {threshold}"),
         text: about.into(),
     }
 }

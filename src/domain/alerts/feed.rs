@@ -14,8 +14,8 @@ use crate::base::ids::InstanceId;
 use crate::domain::health::HealthService;
 use crate::domain::health::model::score;
 use crate::domain::instances::{Instance, MinerProtocol};
-use crate::domain::metrics::MetricService;
-use crate::domain::miners::{ListedMiner, MinerService};
+use crate::domain::metrics::{LatestFigures, MetricService, MonitoringState};
+use crate::domain::miners::{ListedMiner, MinerService, TranslatorReport};
 use crate::keeper::machine::InstanceState;
 
 /// The interval of rounds over all instances, for values that change without an event.
@@ -40,6 +40,34 @@ pub struct AlertFeed {
     miners: MinerService,
     /// The listed miners of each instance, as of the last round; `None` without a rule about them.
     listed: Option<HashMap<InstanceId, Vec<ListedMiner>>>,
+    /// Which programs responded in the last round, and in the last two.
+    answers: HashMap<InstanceId, (ProgramAnswers, ProgramAnswers)>,
+}
+
+/// Which programs of an instance are running and tell who is connected: the monitoring of each
+/// responded last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct ProgramAnswers {
+    client: bool,
+    translator: bool,
+}
+
+impl ProgramAnswers {
+    /// Those that responded both times.
+    const fn and(self, other: Self) -> Self {
+        Self {
+            client: self.client && other.client,
+            translator: self.translator && other.translator,
+        }
+    }
+
+    /// Whether the program that these miners connect to is one of them.
+    const fn has(self, protocol: MinerProtocol) -> bool {
+        match protocol {
+            MinerProtocol::V1 => self.translator,
+            MinerProtocol::V2 => self.client,
+        }
+    }
 }
 
 impl AlertFeed {
@@ -59,6 +87,7 @@ impl AlertFeed {
             resting: HashMap::new(),
             miners,
             listed: None,
+            answers: HashMap::new(),
         }
     }
 
@@ -115,6 +144,8 @@ impl AlertFeed {
             }
             self.resting.retain(|id, _| present.contains(id));
             self.known = present;
+            // First, so that the list is not older.
+            self.note_answers(&instances);
             self.listed = self.listed_miners().await?;
         }
         let mut seen = Vec::new();
@@ -137,26 +168,34 @@ impl AlertFeed {
         Ok(Some(listed))
     }
 
-    /// The miners of an instance. While the program that they connect to is not running, they are
-    /// neither online nor offline: the rules about the instance report that.
+    /// Remembers which programs respond now.
+    fn note_answers(&mut self, instances: &[Instance]) {
+        let answers = instances.iter().map(|instance| {
+            let now = self.present_answers(instance);
+            let before = self.answers.get(&instance.id);
+            let before = before.map(|(before, _)| *before).unwrap_or_default();
+            (instance.id, (now, now.and(before)))
+        });
+        self.answers = answers.collect();
+    }
+
+    fn present_answers(&self, instance: &Instance) -> ProgramAnswers {
+        let measured = self.metrics.current(instance.id);
+        let report = self.health.translator_report(instance.id);
+        ProgramAnswers {
+            client: client_answers(instance, measured.as_ref()),
+            translator: translator_answers(instance, report.as_ref()),
+        }
+    }
+
+    /// The miners of an instance. The first response after a pause may not be in the list yet, so
+    /// only the second one counts.
     fn observed_miners(&self, instance: &Instance) -> Option<Vec<ObservedMiner>> {
         let listed = self.listed.as_ref()?.get(&instance.id);
-        let has_client = instance.status == InstanceState::Running;
-        let has_translator = instance
-            .translator()
-            .is_some_and(|program| program.status == "running");
-        let miner = |miner: &ListedMiner| {
-            let is_served = match miner.protocol {
-                MinerProtocol::V1 => has_client && has_translator,
-                MinerProtocol::V2 => has_client,
-            };
-            ObservedMiner {
-                name: miner.name.clone(),
-                address: miner.address.clone(),
-                is_offline: is_served.then_some(miner.is_offline),
-            }
-        };
-        Some(listed.into_iter().flatten().map(miner).collect())
+        let answers = self.answers.get(&instance.id);
+        let lasting = answers.map(|(_, both)| *both).unwrap_or_default();
+        let answers = lasting.and(self.present_answers(instance));
+        Some(listed.map_or_else(Vec::new, |listed| observed(listed, answers)))
     }
 
     fn observe(&mut self, instance: Instance) -> InstanceObservation {
@@ -219,5 +258,204 @@ impl AlertFeed {
             figures,
             miners,
         }
+    }
+}
+
+/// Whether the monitoring of the current client responded in the last round.
+fn client_answers(instance: &Instance, measured: Option<&LatestFigures>) -> bool {
+    // A round before its start was one of another client.
+    let is_of_run = |measured: &&LatestFigures| {
+        instance
+            .start_time
+            .is_some_and(|started| measured.at.saturating_mul(1000) >= started)
+    };
+    let state = measured
+        .filter(is_of_run)
+        .and_then(|measured| measured.monitoring.as_ref());
+    instance.status == InstanceState::Running
+        && matches!(
+            state,
+            Some(MonitoringState::Moving | MonitoringState::Still(_))
+        )
+}
+
+/// Whether the monitoring of the current translator responded in the last round.
+fn translator_answers(instance: &Instance, report: Option<&TranslatorReport>) -> bool {
+    let program = instance
+        .translator()
+        .filter(|program| program.status == "running");
+    let started = program.and_then(|program| program.started_at);
+    instance.status == InstanceState::Running
+        && report.is_some_and(|report| {
+            report.unanswered_since.is_none() && started.is_some_and(|at| at.0 == report.run)
+        })
+}
+
+/// The listed miners of an instance. While the program that they connect to is not running or does
+/// not respond, they are neither online nor offline: the rules about the instance report that. A
+/// miner that has connected from another address since it left is not offline.
+fn observed(listed: &[ListedMiner], answers: ProgramAnswers) -> Vec<ObservedMiner> {
+    // When the last connected miner of each name connected.
+    let mut latest: BTreeMap<(MinerProtocol, &str), Timestamp> = BTreeMap::new();
+    for miner in listed.iter().filter(|miner| !miner.is_offline) {
+        if let Some(at) = miner.connected_since {
+            let known = latest
+                .entry((miner.protocol, miner.name.as_str()))
+                .or_insert(at);
+            *known = at.max(*known);
+        }
+    }
+    let has_moved = |miner: &ListedMiner| {
+        let connected = latest.get(&(miner.protocol, miner.name.as_str()));
+        connected
+            .zip(miner.offline_since)
+            .is_some_and(|(connected, left)| *connected >= left)
+    };
+    let miner = |miner: &ListedMiner| ObservedMiner {
+        name: miner.name.clone(),
+        address: miner.address.clone(),
+        is_offline: answers
+            .has(miner.protocol)
+            .then(|| miner.is_offline && !has_moved(miner)),
+    };
+    listed.iter().map(miner).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::instances::InstanceProgram;
+    use crate::keeper::protocol::TranslatorStatus;
+    use crate::keeper::translator_machine::TranslatorState;
+
+    const STARTED: i64 = 1_795_400_000_000;
+    const BOTH: ProgramAnswers = ProgramAnswers {
+        client: true,
+        translator: true,
+    };
+
+    /// A running instance with a running translator.
+    fn instance() -> Instance {
+        let mut instance = Instance::sample(InstanceState::Running);
+        instance.start_time = Some(STARTED);
+        let reported = TranslatorStatus {
+            state: TranslatorState::Running,
+            pid: Some(7),
+            started_at: Some(STARTED),
+            ..TranslatorStatus::default()
+        };
+        let translator = InstanceProgram::translator(&reported, None);
+        instance.programs.push(translator);
+        instance
+    }
+
+    fn measured(monitoring: Option<MonitoringState>) -> LatestFigures {
+        LatestFigures {
+            at: STARTED / 1000 + 10,
+            figures: BTreeMap::new(),
+            monitoring,
+        }
+    }
+
+    /// A miner that has been connected, or gone, since this second.
+    fn miner(address: &str, protocol: MinerProtocol, is_offline: bool, since: i64) -> ListedMiner {
+        let since = Some(Timestamp(since * 1000));
+        ListedMiner {
+            instance_id: InstanceId::random(),
+            protocol,
+            address: address.into(),
+            name: "rig".into(),
+            is_offline,
+            connected_since: since.filter(|_| !is_offline),
+            offline_since: since.filter(|_| is_offline),
+        }
+    }
+
+    fn offline(listed: &[ListedMiner], answers: ProgramAnswers) -> Vec<Option<bool>> {
+        let observed = observed(listed, answers);
+        observed.iter().map(|miner| miner.is_offline).collect()
+    }
+
+    #[test]
+    fn a_client_answers_if_its_monitoring_responded_in_its_last_round() {
+        let mut client = instance();
+        let moving = measured(Some(MonitoringState::Moving));
+        assert!(client_answers(&client, Some(&moving)));
+        let still = measured(Some(MonitoringState::Still(1)));
+        assert!(client_answers(&client, Some(&still)));
+        // No monitoring address, and no round yet.
+        assert!(!client_answers(&client, Some(&measured(None))));
+        assert!(!client_answers(&client, None));
+        let silent = measured(Some(MonitoringState::Not {
+            since: 1,
+            words: "no response".into(),
+            has_answered: true,
+        }));
+        assert!(!client_answers(&client, Some(&silent)));
+        // Started again since the last round.
+        client.start_time = Some(STARTED + 11_000);
+        assert!(!client_answers(&client, Some(&moving)));
+        client.start_time = Some(STARTED);
+        client.status = InstanceState::BackingOff;
+        assert!(!client_answers(&client, Some(&moving)));
+    }
+
+    #[test]
+    fn a_translator_answers_if_its_monitoring_responded_in_its_last_round() {
+        let mut running = instance();
+        let report = TranslatorReport {
+            run: STARTED,
+            miners: 3,
+            ..TranslatorReport::default()
+        };
+        assert!(translator_answers(&running, Some(&report)));
+        assert!(!translator_answers(&running, None));
+        let silent = TranslatorReport {
+            unanswered_since: Some(Timestamp(STARTED)),
+            ..report.clone()
+        };
+        assert!(!translator_answers(&running, Some(&silent)));
+        let earlier = TranslatorReport {
+            run: STARTED - 1,
+            ..report.clone()
+        };
+        assert!(!translator_answers(&running, Some(&earlier)));
+        running.programs.truncate(1);
+        assert!(!translator_answers(&running, Some(&report)));
+    }
+
+    #[test]
+    fn miners_of_a_program_that_does_not_answer_are_neither_online_nor_offline() {
+        let listed = [
+            miner("192.0.2.1", MinerProtocol::V1, true, 100),
+            miner("192.0.2.1", MinerProtocol::V2, true, 100),
+            miner("192.0.2.2", MinerProtocol::V2, false, 50),
+        ];
+        let known = |client, translator| offline(&listed, ProgramAnswers { client, translator });
+        assert_eq!(known(true, true), [Some(true), Some(true), Some(false)]);
+        assert_eq!(known(true, false), [None, Some(true), Some(false)]);
+        assert_eq!(known(false, true), [Some(true), None, None]);
+        // The first response after a pause does not count.
+        let first = ProgramAnswers::default().and(BOTH);
+        assert_eq!(offline(&listed, first), [None::<bool>; 3]);
+    }
+
+    #[test]
+    fn a_miner_with_another_address_is_not_offline_at_the_earlier_one() {
+        let left = miner("192.0.2.1", MinerProtocol::V1, true, 100);
+        let judge = |other| offline(&[left.clone(), other], BOTH)[0];
+        let v1 = MinerProtocol::V1;
+        assert_eq!(judge(miner("192.0.2.2", v1, false, 100)), Some(false));
+        assert_eq!(judge(miner("192.0.2.2", v1, false, 900)), Some(false));
+        // Another miner with its name, which was there all the time.
+        assert_eq!(judge(miner("192.0.2.2", v1, false, 99)), Some(true));
+        assert_eq!(judge(miner("192.0.2.2", v1, true, 900)), Some(true));
+        let v2 = MinerProtocol::V2;
+        assert_eq!(judge(miner("192.0.2.2", v2, false, 900)), Some(true));
+        let stranger = ListedMiner {
+            name: "other".into(),
+            ..miner("192.0.2.2", v1, false, 900)
+        };
+        assert_eq!(judge(stranger), Some(true));
     }
 }

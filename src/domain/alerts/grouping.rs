@@ -267,9 +267,9 @@ fn text_together(event: NotificationEvent, items: &[NotificationItem]) -> String
         .max()
         .map(Timestamp::local);
     match (event, first, last) {
-        (NotificationEvent::Raised | NotificationEvent::Again, Some(first), _) => lines.push(
-            format!("The first {} was affected at {first}.", noun(items)),
-        ),
+        (NotificationEvent::Raised | NotificationEvent::Again, Some(first), _) => {
+            lines.push(format!("First {} affected at {first}.", noun(items)))
+        }
         (NotificationEvent::Cleared, Some(first), Some(last)) => {
             lines.push(format!("Lasted from {first} to {last}."))
         }

@@ -203,7 +203,8 @@ pub struct ObservedMiner {
     pub name: String,
     /// Its IP address; may be empty.
     pub address: String,
-    /// Whether it is offline; `None` while the program that it connects to is not running.
+    /// Whether it is offline; `None` while the program that it connects to is not running, or its
+    /// monitoring does not respond.
     pub is_offline: Option<bool>,
 }
 

@@ -244,7 +244,7 @@ impl TestPage {
         let success = wrong.is_none();
         let message = wrong.unwrap_or_else(|| {
             format!(
-                "The receiver accepted the test. Check that it arrived: {}.",
+                "The receiver ({}) accepted the test message. Check that it arrived.",
                 channel.words
             )
         });

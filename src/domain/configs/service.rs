@@ -505,7 +505,7 @@ pub(super) fn outcome(saved: &SavedConfig, message: String) -> ConfigChangeResul
 
 fn changed_meanwhile(saved: &SavedConfig) -> String {
     format!(
-        "Another user or window saved revision {} of \"{}\" in the meantime. Review it. To replace it, save again or send its revision.",
+        "Another user or window has saved revision {} of \"{}\" since. Review it first. To overwrite it, save again (in the API, send its revision).",
         saved.revision, saved.name
     )
 }

@@ -72,7 +72,7 @@ const DERIVED: [(&str, &str); 12] = [
     ),
     (
         "monitoring_cache_refresh_secs",
-        "jd-manager always uses 15 seconds.",
+        "jd-manager always uses 5 seconds.",
     ),
     (
         "downstream_difficulty_config.enable_vardiff",
@@ -296,7 +296,7 @@ mod tests {
         for part in [
             "upstreams[0].address: The translator connects to the client",
             "upstreams[0].authority_pubkey: The translator uses the public key",
-            "monitoring_cache_refresh_secs: jd-manager always uses 15 seconds.",
+            "monitoring_cache_refresh_secs: jd-manager always uses 5 seconds.",
         ] {
             assert!(all.contains(part), "{part}: {all}");
         }

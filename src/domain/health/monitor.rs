@@ -3,6 +3,7 @@
 //! (a restart, a pool that is not responding) runs in separate tasks.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast::error::TryRecvError;
@@ -86,7 +87,37 @@ struct MonitoredInstance {
     needed: Option<(Remediation, Instant)>,
     /// A probe or a restart in progress.
     busy: Option<tokio::task::JoinHandle<()>>,
-    is_failing: bool,
+    failures: LogFailures,
+}
+
+/// Which logs of an instance could not be read last. Each failure is logged once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct LogFailures {
+    client: bool,
+    translator: bool,
+}
+
+impl LogFailures {
+    /// Takes the results of a read of both logs; returns whether a check is due. A log that cannot
+    /// be read does not hide what is new in the other.
+    fn take(&mut self, id: InstanceId, client: io::Result<bool>, other: io::Result<bool>) -> bool {
+        let results = [
+            (&mut self.client, "client", client),
+            (&mut self.translator, "translator", other),
+        ];
+        let mut has_news = false;
+        for (is_failing, program, result) in results {
+            let was_failing = std::mem::replace(is_failing, result.is_err());
+            match result {
+                Ok(is_new) => has_news |= is_new,
+                Err(error) if !was_failing => {
+                    tracing::warn!(instance = %id, program, %error, "cannot read the program's log; will retry");
+                }
+                Err(_) => {}
+            }
+        }
+        has_news
+    }
 }
 
 impl HealthMonitor {
@@ -273,7 +304,7 @@ impl HealthMonitor {
                 probed_at: None,
                 needed: None,
                 busy: None,
-                is_failing: false,
+                failures: LogFailures::default(),
             };
             self.readers.insert(instance.id, watched);
         }
@@ -302,19 +333,20 @@ impl HealthMonitor {
             let mut buffer = vec![0; BUFFER];
             let mut all = Vec::new();
             for (id, mut reader, mut translator) in readers {
-                let mut result = reader.read(&mut buffer, MOST);
+                let of_client = reader.read(&mut buffer, MOST);
                 let begun = translator.as_ref().map(HealthLogReader::offset);
-                if let Some(translator) = &mut translator {
-                    let read = translator.read(&mut buffer, MOST);
-                    result = result.and_then(|has_news| Ok(read? | has_news));
-                }
+                let of_translator = match &mut translator {
+                    Some(translator) => translator.read(&mut buffer, MOST),
+                    None => Ok(false),
+                };
                 let has_grown = translator.as_ref().map(HealthLogReader::offset) != begun;
-                all.push((id, (reader, translator, has_grown), result));
+                let results = (of_client, of_translator);
+                all.push((id, (reader, translator, has_grown), results));
             }
             all
         });
         let (mut changed, mut to_save) = (Vec::new(), Vec::new());
-        for (id, (reader, translator, has_grown), result) in read.await.map_err(Error::internal)? {
+        for (id, (reader, translator, has_grown), results) in read.await.map_err(Error::internal)? {
             let Some(watched) = self.readers.get_mut(&id) else {
                 continue;
             };
@@ -328,18 +360,7 @@ impl HealthMonitor {
                 .filter(|_| has_grown)
                 .map(|reader| reader.standing.clone());
             watched.translator = translator;
-            let has_news = match result {
-                Ok(has_news) => {
-                    watched.is_failing = false;
-                    has_news
-                }
-                Err(error) => {
-                    if !std::mem::replace(&mut watched.is_failing, true) {
-                        tracing::warn!(instance = %id, %error, "cannot read the instance's log; will retry");
-                    }
-                    false
-                }
-            };
+            let has_news = watched.failures.take(id, results.0, results.1);
             let is_late = offset != watched.saved_offset && watched.saved_at.elapsed() >= SAVED;
             self.health.0.change(id, |kept| {
                 kept.offset = offset;
@@ -485,6 +506,20 @@ fn translator_reader(
 mod tests {
     use super::*;
     use crate::programs::sv2_peer::probe::WHOLE;
+
+    #[test]
+    fn a_log_that_cannot_be_read_does_not_hide_news_of_the_other() {
+        let (id, mut failures) = (InstanceId::random(), LogFailures::default());
+        let fault = || Err(io::Error::other("no permission"));
+        assert!(failures.take(id, Ok(true), fault()));
+        assert!(failures.translator && !failures.client);
+        assert!(!failures.take(id, Ok(false), fault()));
+        assert!(failures.take(id, fault(), Ok(true)));
+        assert!(failures.client && !failures.translator);
+        assert!(!failures.take(id, fault(), fault()));
+        assert!(!failures.take(id, Ok(false), Ok(false)));
+        assert_eq!(failures, LogFailures::default());
+    }
 
     /// The documented time for fifty instances whose pool comes back.
     #[test]

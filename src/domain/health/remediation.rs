@@ -77,8 +77,12 @@ impl HealthAssessment {
             .then(|| (Remediation::Preferred, String::new()))
     }
 
-    /// Why the translator needs a restart, as far as is known without a test of its port.
+    /// Why the translator needs a restart, as far as is known without a test of its port; none if
+    /// its keeper cannot restart it alone.
     fn translator_trouble(&self, now: Timestamp) -> Option<String> {
+        if !self.instance.translator()?.can_restart {
+            return None;
+        }
         let look = self.to_snapshot(now);
         if let Some(length) = look.translator_disconnected_for() {
             return (length >= TRANSLATOR_PATIENCE).then(|| {
@@ -96,7 +100,7 @@ impl HealthAssessment {
             .is_some_and(|at| now.since(at) < TRANSLATOR_TESTED);
         (unanswered >= TRANSLATOR_PATIENCE && !has_answered).then(|| {
             format!(
-                "the translator is hung (no response from its monitoring port for {}, and none to miners): restarting it",
+                "the translator is not responding (its monitoring port for {}, nor to a test connection on the miner port): restarting it",
                 human_duration(unanswered)
             )
         })
@@ -245,5 +249,69 @@ pub(super) async fn restart(
         tracing::warn!(instance = %id, cure = cure.as_str(), %error, "the automatic fix failed; will retry later");
         let words = format!("the automatic restart failed: {error}");
         let _ = health.instances().note(id, words, Some(ACTOR)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::health::pool_probes::PoolProbeRecord;
+    use crate::domain::health::remediation_policy::RemediationSettings;
+    use crate::domain::health::running_config::RunningConfig;
+    use crate::domain::health::snapshot::TranslatorHealth;
+    use crate::domain::instances::{Instance, InstanceProgram};
+    use crate::domain::miners::TranslatorReport;
+    use crate::keeper::protocol::TranslatorStatus;
+    use crate::keeper::translator_machine::TranslatorState;
+    use crate::programs::jd_client::diagnosis::ClientStatus;
+
+    const NOW: Timestamp = Timestamp(1_795_400_000_000);
+
+    /// A running client whose translator has not responded for three minutes.
+    fn unanswered(can_restart: bool) -> HealthAssessment {
+        let started = NOW.0 - 600_000;
+        let mut instance = Instance::sample(InstanceState::Running);
+        instance.start_time = Some(started);
+        let reported = TranslatorStatus {
+            state: TranslatorState::Running,
+            pid: Some(7),
+            started_at: Some(started),
+            can_restart,
+            ..TranslatorStatus::default()
+        };
+        let program = InstanceProgram::translator(&reported, None);
+        instance.programs.push(program);
+        HealthAssessment {
+            instance,
+            running: RunningConfig::default(),
+            standing: ClientStatus::default(),
+            measured: None,
+            cures: RemediationHistory::default(),
+            settings: RemediationSettings::default(),
+            probed: PoolProbeRecord::default(),
+            translator: Some(TranslatorHealth {
+                report: Some(TranslatorReport {
+                    run: started,
+                    unanswered_since: Some(Timestamp(NOW.0 - 180_000)),
+                    ..TranslatorReport::default()
+                }),
+                ..TranslatorHealth::default()
+            }),
+        }
+    }
+
+    #[test]
+    fn a_translator_is_restarted_only_if_its_keeper_can_do_that() {
+        let (cure, words) = unanswered(true).needed(NOW).unwrap();
+        assert_eq!(cure, Remediation::Translator);
+        assert!(
+            words.contains("not responding") && words.contains("test connection"),
+            "{words}"
+        );
+        assert_eq!(unanswered(false).needed(NOW), None);
+        // It responded to a test recently.
+        let mut answered = unanswered(true);
+        answered.translator.as_mut().unwrap().answered_at = Some(Timestamp(NOW.0 - 1000));
+        assert_eq!(answered.needed(NOW), None);
     }
 }

@@ -1,6 +1,7 @@
 //! What is known about an instance's translator for its health, and the test of its port for miners
 //! before an automatic restart.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use tokio::net::TcpStream;
 use super::service::{CachedHealth, HealthAssessment, HealthService, START_SLACK_MS};
 use super::snapshot::TranslatorHealth;
 use crate::base::clock::Timestamp;
+use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
+use crate::domain::miners::TranslatorReport;
 
 /// The first message of every Stratum V1 miner.
 const SUBSCRIBE: &[u8] =
@@ -20,6 +23,11 @@ const SUBSCRIBE: &[u8] =
 const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(5);
 
 impl HealthService {
+    /// What the last round of the miner list showed about an instance's translator.
+    pub fn translator_report(&self, id: InstanceId) -> Option<TranslatorReport> {
+        self.0.translators.get(id)
+    }
+
     /// The translator of an instance; none: its configuration has no port for Stratum V1 miners.
     /// `is_whole`: also if the instance is not running, and whether the program is missing.
     pub(super) async fn translator_health(
@@ -55,7 +63,7 @@ impl HealthService {
             .began
             .or(log.heard)
             .is_some_and(|at| at.0 >= run.0 - START_SLACK_MS);
-        let report = self.0.translators.get(instance.id);
+        let report = self.translator_report(instance.id);
         Some(TranslatorHealth {
             log: is_of_run.then(|| log.clone()).unwrap_or_default(),
             report: report.filter(|report| report.run == run.0),
@@ -65,7 +73,7 @@ impl HealthService {
     }
 
     /// The reason for a restart of a translator, if it still needs one: it is not connected to its
-    /// client, or its port for miners accepts a connection and does not respond.
+    /// client, or its port for miners does not respond.
     pub(super) async fn confirm_translator_restart(
         &self,
         seen: &HealthAssessment,
@@ -78,12 +86,13 @@ impl HealthService {
         let file = self.0.instances.translator_file(id).await?;
         match answers_miner(local(file.listening), SUBSCRIBE_PATIENCE).await {
             Some(false) => Some(words),
-            Some(true) | None => {
+            Some(true) => {
                 let now = Timestamp::now();
                 self.0
                     .change(id, |kept| kept.translator_answered = Some(now));
                 None
             }
+            None => None,
         }
     }
 }
@@ -98,10 +107,17 @@ fn local(listening: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listening.port())
 }
 
-/// Whether a translator responds to a miner's first message; none: it accepts no connection.
+/// Whether a translator responds to a miner's first message; none: unknown, because the connection
+/// was refused or could not be tried. A translator that accepts no more connections, because too
+/// many are waiting, does not respond.
 async fn answers_miner(address: SocketAddr, patience: Duration) -> Option<bool> {
     let connection = tokio::time::timeout(patience, TcpStream::connect(address)).await;
-    let mut stream = connection.ok()?.ok()?;
+    let mut stream = match connection {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) if error.kind() == ErrorKind::TimedOut => return Some(false),
+        Ok(Err(_)) => return None,
+        Err(_) => return Some(false),
+    };
     let mut first = [0; 1];
     let exchange = async {
         stream.write_all(SUBSCRIBE).await?;
@@ -114,7 +130,26 @@ async fn answers_miner(address: SocketAddr, patience: Duration) -> Option<bool> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
+
+    #[tokio::test]
+    async fn a_port_that_accepts_no_more_connections_belongs_to_a_hung_translator() {
+        let patience = Duration::from_millis(300);
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = socket.listen(1).unwrap();
+        let address = full.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while waiting.len() < 100 {
+            let connection = tokio::time::timeout(patience, TcpStream::connect(address)).await;
+            match connection {
+                Ok(stream) => waiting.push(stream.unwrap()),
+                Err(_) => break,
+            }
+        }
+        assert!(waiting.len() < 100, "the queue is never full");
+        assert_eq!(answers_miner(address, patience).await, Some(false));
+    }
 
     #[tokio::test]
     async fn a_port_that_accepts_and_stays_silent_belongs_to_a_hung_translator() {

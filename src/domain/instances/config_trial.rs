@@ -6,7 +6,7 @@
 //! provider, so the translator has no client to connect to, and its test ends there, too. One test
 //! at a time.
 //!
-//! Meanwhile jd-manager itself connects to the servers in the configuration.
+//! During a test jd-manager itself connects to the servers in the configuration.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -120,28 +120,38 @@ impl InstanceService {
     ) -> Result<(SavedConfig, ConfigTrialResult)> {
         let saved = self.preparation.configs().get(id).await?;
         let program = self.source.program(version).await?;
+        let result = self.try_alone(&saved, &program).await?;
+        Ok((saved, result))
+    }
+
+    /// Tests one configuration at a time, so that many requests do not probe a server all at once.
+    async fn try_alone(
+        &self,
+        saved: &SavedConfig,
+        program: &ClientProgram,
+    ) -> Result<ConfigTrialResult> {
+        let _one_at_a_time = self.trying.lock().await;
         let (programs, peers) = tokio::join!(
-            self.try_programs(&saved, &program),
+            self.try_programs(saved, program),
             probe_peers(&saved.config)
         );
         let (client, translator) = programs?;
-        let result = ConfigTrialResult {
-            config_id: id,
+        Ok(ConfigTrialResult {
+            config_id: saved.id,
             revision: saved.revision,
             client_version: program.version,
             client,
             translator,
             peers,
-        };
-        Ok((saved, result))
+        })
     }
 
+    /// The caller holds the lock for tests.
     async fn try_programs(
         &self,
         saved: &SavedConfig,
         program: &ClientProgram,
     ) -> Result<(TrialVerdict, Option<TranslatorTrialResult>)> {
-        let _one_at_a_time = self.trying.lock().await;
         let dir = TrialDirectory::make(self.root.with_file_name("trials")).await?;
         let port = self.free_port(PORTS, Vec::new()).await?;
         let monitoring = self.free_port(PORTS, vec![port]).await?;
@@ -358,8 +368,74 @@ fn remove(dir: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::configs::{ConfigService, MiningMode};
+    use crate::domain::instances::ProgramSource;
     use crate::domain::keys::KeyPair;
+    use crate::domain::vault::Vault;
+    use crate::infra::db::Db;
     use serde_json::json;
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    #[tokio::test]
+    async fn servers_are_probed_by_one_test_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(dir.path()).unwrap();
+        let service = InstanceService::new(
+            db.clone(),
+            ConfigService::new(db, Vault::of_a_test()),
+            ProgramSource::new(None, dir.path()),
+            dir.path(),
+            Duration::from_secs(60),
+        );
+        let provider = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut config = ClientConfig::starting(KeyPair::generate().unwrap());
+        config.mode = MiningMode::SoloMining;
+        config.template_provider_type = TemplateProvider::Sv2Tp {
+            address: provider.local_addr().unwrap().to_string(),
+            public_key: None,
+            network: None,
+        };
+        let saved = SavedConfig {
+            id: ConfigId::random(),
+            name: "home".into(),
+            description: String::new(),
+            revision: 3,
+            is_active: false,
+            config,
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+            used_by: Vec::new(),
+        };
+        let program = ClientProgram {
+            path: dir.path().join("missing"),
+            first_args: Vec::new(),
+            // It does not mine solo, so no program is started.
+            version: ClientVersion::OLDEST,
+            name: None,
+            translator: None,
+        };
+        let other = service.trying.lock().await;
+        let test = service.try_alone(&saved, &program);
+        tokio::pin!(test);
+        let patience = Duration::from_millis(300);
+        assert!(timeout(patience, &mut test).await.is_err());
+        assert!(
+            timeout(patience, provider.accept()).await.is_err(),
+            "the server was probed during another test"
+        );
+        drop(other);
+        let accept = async { drop(provider.accept().await.unwrap()) };
+        let (result, ()) = tokio::join!(test, accept);
+        let result = result.unwrap();
+        assert_eq!((result.config_id, result.revision), (saved.id, 3));
+        assert_eq!(result.peers.len(), 1, "{result:?}");
+        let message = &result.client.message;
+        assert!(
+            message.contains("does not support solo mining"),
+            "{message}"
+        );
+    }
 
     #[test]
     fn nothing_that_is_tried_leads_anywhere() {

@@ -307,7 +307,7 @@ impl InstanceTask {
                 "was started by an earlier jd-manager, which cannot restart the translator alone. Restart the instance."
             }
             Some(known) if started_at.is_some() && known.started_at != started_at => {
-                "has another translator: the earlier one was stopped or restarted in the meantime."
+                "has a new translator process. The earlier one has already been stopped or restarted."
             }
             Some(_) => {
                 let answer = self

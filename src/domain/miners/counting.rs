@@ -13,7 +13,7 @@ use super::share_log::LoggedShares;
 use crate::base::ids::InstanceId;
 use crate::domain::instances::MinerProtocol;
 pub use memory::MinerSample;
-use memory::{MinerMemory, ReadingMoment, sum};
+use memory::{ChannelPlace, MinerChannels, MinerMemory, ReadingMoment, sum};
 
 /// The number of miners stored per instance; others are counted only in its sums.
 pub const MINERS: usize = 1_000;
@@ -101,6 +101,10 @@ impl InstanceMiners {
             before: before.filter(|(known, _)| *known == run).map(|(_, at)| at),
             interval,
         };
+        let mut moved = match protocol {
+            MinerProtocol::V1 => self.remove_moved_channels(found, run),
+            MinerProtocol::V2 => BTreeMap::new(),
+        };
         let mut unlisted = 0;
         let mut leavers = None;
         for (key, miner) in found {
@@ -116,23 +120,67 @@ impl InstanceMiners {
                     self.former = sum(self.former, left.total());
                 }
             }
-            self.miners
-                .entry(key.clone())
-                .or_default()
-                .count(miner, moment);
+            let known = self.miners.entry(key.clone()).or_default();
+            if let Some(channels) = moved.remove(key) {
+                known.add_channels(channels, run);
+            }
+            known.count(miner, moment);
         }
         if unlisted > 0 {
             self.unlisted.insert(protocol, unlisted);
         }
     }
 
-    /// Counts the shares in the log of the translator that was started at `run`, by channel.
-    pub fn count_logged(&mut self, run: i64, logged: &BTreeMap<u32, LoggedShares>, now: i64) {
+    /// Takes channels away from the Stratum V1 miners that had them before, by the miner that has them
+    /// now: a miner that gives another name keeps its connection and its channel, with all counts.
+    fn remove_moved_channels<'a>(
+        &mut self,
+        found: &'a MinerObservations,
+        run: i64,
+    ) -> BTreeMap<&'a MinerKey, MinerChannels> {
+        let mut owners: BTreeMap<ChannelPlace, Option<&'a MinerKey>> = BTreeMap::new();
+        for (key, miner) in found {
+            for channel in &miner.channels {
+                let place = (channel.connection, channel.channel);
+                let owner = owners.entry(place).or_insert(Some(key));
+                // One that two miners list stays where it is.
+                if *owner != Some(key) {
+                    *owner = None;
+                }
+            }
+        }
+        let mut moved: BTreeMap<&'a MinerKey, MinerChannels> = BTreeMap::new();
+        for (key, miner) in &mut self.miners {
+            if key.protocol != MinerProtocol::V1 || miner.run() != run {
+                continue;
+            }
+            let other_owner = |place: ChannelPlace| {
+                let owner = owners.get(&place).copied().flatten();
+                owner.filter(|owner| *owner != key)
+            };
+            for (place, counts) in miner.remove_channels(|place| other_owner(place).is_some()) {
+                if let Some(owner) = other_owner(place) {
+                    moved.entry(owner).or_default().insert(place, counts);
+                }
+            }
+        }
+        moved
+    }
+
+    /// Counts the shares in the log of the translator that was started at `run`, by channel. They came
+    /// between `since` and `now`, seconds since 1970.
+    pub fn count_logged(
+        &mut self,
+        run: i64,
+        logged: &BTreeMap<u32, LoggedShares>,
+        since: i64,
+        now: i64,
+    ) {
         let of_run = |(key, miner): &(&MinerKey, &mut MinerMemory)| {
             key.protocol == MinerProtocol::V1 && miner.run() == run
         };
         for (_, miner) in self.miners.iter_mut().filter(of_run) {
-            miner.count_logged(logged, now);
+            miner.count_logged(logged, since, now);
         }
     }
 

@@ -140,6 +140,10 @@ pub struct ListedMiner {
     pub name: String,
     /// It is not connected.
     pub is_offline: bool,
+    /// Since when it has been connected, as far as jd-manager saw it.
+    pub connected_since: Option<Timestamp>,
+    /// Since when it has not been connected.
+    pub offline_since: Option<Timestamp>,
 }
 
 /// The day of a moment, in days since 1970 UTC.

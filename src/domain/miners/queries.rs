@@ -177,6 +177,17 @@ pub fn set_logs(db: &mut Db, logs: &[(InstanceId, String)]) -> QueryResult<()> {
     Ok(())
 }
 
+/// Instance, protocol, address, name, state, and since when it is connected or not.
+type ListedRow = (
+    InstanceId,
+    String,
+    String,
+    String,
+    String,
+    Option<Timestamp>,
+    Option<Timestamp>,
+);
+
 /// The miners of all instances that have a name.
 pub fn listed(db: &mut Db) -> QueryResult<Vec<ListedMiner>> {
     let rows = miners::table
@@ -188,14 +199,18 @@ pub fn listed(db: &mut Db) -> QueryResult<Vec<ListedMiner>> {
             miners::address,
             miners::name,
             miners::state,
+            miners::connected_since,
+            miners::offline_since,
         ))
-        .load::<(InstanceId, String, String, String, String)>(db)?;
-    let listed = |(instance_id, of, address, name, state): (_, String, _, _, String)| ListedMiner {
+        .load::<ListedRow>(db)?;
+    let listed = |(instance_id, of, address, name, state, on, off): ListedRow| ListedMiner {
         instance_id,
         protocol: protocol(&of),
         address,
         name,
         is_offline: state == MinerState::Offline.as_str(),
+        connected_since: on,
+        offline_since: off,
     };
     Ok(rows.into_iter().map(listed).collect())
 }

@@ -5,7 +5,7 @@
 //! `Received mining.submit` and none for sending it to the client. A share that was sent is accepted
 //! if the client has not rejected it by the next reading.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,8 @@ use crate::programs::translator::share_lines::ShareLine;
 
 /// The number of channels remembered; the one that has been idle for longest makes room.
 const CHANNELS: usize = 4_000;
+/// A channel without a line in so many readings is idle.
+const IDLE: u64 = 100;
 /// The number of reasons kept per channel; others are counted without one.
 const REASONS: usize = 16;
 /// The reason of a share that the translator rejected without logging why.
@@ -82,6 +84,10 @@ pub struct ShareLog {
     channels: BTreeMap<u32, ChannelLines>,
     /// The number of readings.
     readings: u64,
+    /// When the last reading was counted, seconds since 1970.
+    read_at: Option<i64>,
+    /// When the reading before it was counted.
+    read_before: Option<i64>,
     /// Accepted and rejected shares of Stratum V1 miners that are kept no longer.
     pub former: (u64, u64),
     /// The final counts of the process before, if this reading found the start of another.
@@ -90,6 +96,18 @@ pub struct ShareLog {
 }
 
 impl ShareLog {
+    /// Begins a reading of files that have the lines from offset `begin` to offset `end`, in bytes.
+    pub fn begin_reading(&mut self, begin: u64, end: u64) {
+        // The files were deleted, and a later keeper began a new log.
+        let is_new_log = end < self.position;
+        // Parts were deleted before they were read, perhaps with the start of another process.
+        let is_incomplete = begin > self.position;
+        if is_new_log || is_incomplete {
+            self.end_run();
+            self.position = if is_new_log { 0 } else { begin };
+        }
+    }
+
     /// Counts a line, of which the beginning is enough.
     pub fn apply_line(&mut self, line: &[u8]) {
         let Some(found) = ShareLine::read(line) else {
@@ -148,6 +166,34 @@ impl ShareLog {
         }
     }
 
+    /// Since when the shares came that this reading counts, seconds since 1970, if the process was
+    /// started at `run`, milliseconds since 1970. They include shares of the reading before, because
+    /// only the next one settles them.
+    pub fn since(&self, run: i64) -> i64 {
+        let start = run.div_euclid(1000);
+        self.read_before.map_or(start, |at| at.max(start))
+    }
+
+    /// This reading was counted at `now`, seconds since 1970.
+    pub fn note_time(&mut self, now: i64) {
+        self.read_before = self.read_at.replace(now);
+    }
+
+    /// Forgets idle channels except those of `connected` miners. A closed channel has been counted,
+    /// and its number is not used again by the same process.
+    pub fn drop_idle(&mut self, connected: &BTreeSet<u32>) {
+        let readings = self.readings;
+        let is_idle = |lines: &ChannelLines| readings.saturating_sub(lines.reading) > IDLE;
+        self.channels
+            .retain(|number, lines| connected.contains(number) || !is_idle(lines));
+    }
+
+    /// It must be stored again: it differs in more than the time of the last reading.
+    pub fn is_other(&self, stored: &Self) -> bool {
+        let numbers = |log: &Self| (log.position, log.run, log.readings, log.former);
+        numbers(self) != numbers(stored) || self.channels != stored.channels
+    }
+
     /// The channels of the current process.
     pub fn channels(&self) -> BTreeMap<u32, LoggedShares> {
         let shares = |(number, lines): (&u32, &ChannelLines)| (*number, lines.shares());
@@ -160,7 +206,7 @@ impl ShareLog {
     }
 
     /// The process that wrote the lines so far has exited: nothing is on its way any more.
-    fn end_run(&mut self) {
+    pub fn end_run(&mut self) {
         for lines in self.channels.values_mut() {
             lines.settle(lines.submitted);
             lines.accept(lines.sent);
@@ -314,6 +360,57 @@ mod tests {
             shares.reasons,
             BTreeMap::from([("Stale".into(), 1), (NO_REASON.into(), 1)])
         );
+    }
+
+    #[test]
+    fn missing_lines_end_the_run_and_a_new_log_is_read_from_its_beginning() {
+        let mut log = ShareLog {
+            former: (7, 1),
+            ..ShareLog::default()
+        };
+        log.apply_line(submission(2).as_bytes());
+        log.end_reading(500);
+        // Nothing is missing.
+        for (begin, end) in [(0, 500), (0, 900), (500, 500), (400, 900)] {
+            log.begin_reading(begin, end);
+            assert_eq!((log.take_ended(), log.position), (None, 500));
+        }
+        log.begin_reading(600, 900);
+        assert_eq!(log.take_ended().unwrap()[&2].own_rejected, 1);
+        assert_eq!((log.channels().len(), log.position), (0, 600));
+        log.begin_reading(600, 900);
+        assert_eq!(log.take_ended(), None);
+        log.apply_line(submission(3).as_bytes());
+        log.end_reading(900);
+        log.begin_reading(0, 100);
+        assert_eq!(log.take_ended().unwrap()[&3].own_rejected, 1);
+        assert_eq!((log.position, log.former), (0, (7, 1)));
+    }
+
+    #[test]
+    fn idle_channels_are_forgotten_unless_a_connected_miner_has_them() {
+        let mut log = ShareLog::default();
+        read(&mut log, &[&submission(2), &submission(3)]);
+        for _ in 1..IDLE {
+            read(&mut log, &[]);
+        }
+        log.drop_idle(&BTreeSet::new());
+        assert_eq!(log.channels().len(), 2);
+        read(&mut log, &[&submission(4)]);
+        log.drop_idle(&BTreeSet::from([3]));
+        assert_eq!(log.channels().into_keys().collect::<Vec<_>>(), [3, 4]);
+    }
+
+    #[test]
+    fn the_time_of_a_reading_alone_is_not_stored() {
+        let mut log = ShareLog::default();
+        log.note_time(1_000);
+        log.note_time(1_010);
+        assert!(!log.is_other(&ShareLog::default()));
+        // Shares of the reading before are settled only by this one.
+        assert_eq!((log.since(0), log.since(1_005_000)), (1_000, 1_005));
+        log.end_reading(1);
+        assert!(log.is_other(&ShareLog::default()));
     }
 
     #[test]

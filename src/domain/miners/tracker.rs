@@ -1,7 +1,8 @@
 //! The task that keeps the list of miners: takes each round of the sampler, reads what is new in the
 //! translators' logs, and writes what changed in one transaction.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::domain::metrics::{
 };
 use crate::infra::db::{Db, WriteMode};
 use crate::infra::log_store::count::read_heads;
+use crate::keeper::segment;
 use crate::programs::translator::monitoring::TranslatorReading;
 
 /// So many logs are read at a time.
@@ -224,7 +226,7 @@ impl MinerTracker {
     /// Reads what is new in the log of an instance's translator.
     fn look(&self, client: ClientObservation) -> impl Future<Output = InstanceLook> + use<> {
         let known = self.tracked.get(&client.instance.id);
-        let mut log = known.map(|memory| memory.log.clone()).unwrap_or_default();
+        let log = known.map(|memory| memory.log.clone()).unwrap_or_default();
         let dir = self
             .instances
             .program_log_dir(client.instance.id, ProgramName::Translator);
@@ -239,12 +241,7 @@ impl MinerTracker {
             if !is_read {
                 return InstanceLook { client, log: None };
             }
-            let read = tokio::task::spawn_blocking(move || {
-                let from = log.position;
-                let end = read_heads(&dir, from, u64::MAX, |line| log.apply_line(line))?;
-                log.end_reading(end);
-                std::io::Result::Ok(log)
-            });
+            let read = tokio::task::spawn_blocking(move || read_log(&dir, log));
             let id = client.instance.id;
             let log = match read.await {
                 Ok(Ok(log)) => Some(log),
@@ -300,6 +297,18 @@ impl MinerTracker {
         }
         result
     }
+}
+
+/// Reads what is new in the translator's log in `dir`. Blocking.
+fn read_log(dir: &Path, mut log: ShareLog) -> std::io::Result<ShareLog> {
+    let files = segment::list(dir)?;
+    if let (Some(first), Some(last)) = (files.first(), files.last()) {
+        log.begin_reading(first.base, last.end());
+    }
+    let from = log.position;
+    let end = read_heads(dir, from, u64::MAX, |line| log.apply_line(line))?;
+    log.end_reading(end);
+    Ok(log)
 }
 
 impl InstanceWrite {
@@ -370,9 +379,15 @@ impl TrackerMemory {
             return;
         };
         // The last shares of the process before, whose channel numbers are used again.
-        let ended = log.take_ended();
+        let mut ended = log.take_ended();
+        // The start of the process that runs now may have been in a deleted part of the log.
+        let is_replaced = |known: i64| of_translator.run.is_some_and(|run| run != known);
+        if ended.is_none() && log.run.is_some_and(is_replaced) {
+            log.end_run();
+            ended = log.take_ended();
+        }
         if let (Some(run), Some(ended)) = (log.run, &ended) {
-            self.miners.count_logged(run, ended, now);
+            self.miners.count_logged(run, ended, log.since(run), now);
             log.run = None;
         }
         self.miners.count(of_translator, now, interval);
@@ -381,8 +396,19 @@ impl TrackerMemory {
             log.run = of_translator.run;
         }
         if let Some(run) = log.run {
-            self.miners.count_logged(run, &log.channels(), now);
+            self.miners
+                .count_logged(run, &log.channels(), log.since(run), now);
         }
+        if let Some(found) = of_translator
+            .miners
+            .as_ref()
+            .filter(|_| of_translator.is_complete)
+        {
+            let connected = found.values().flat_map(|miner| &miner.channels);
+            let connected: BTreeSet<u32> = connected.map(|channel| channel.channel).collect();
+            log.drop_idle(&connected);
+        }
+        log.note_time(now);
         self.log = log;
     }
 
@@ -398,7 +424,10 @@ impl TrackerMemory {
                 .into_iter()
                 .flat_map(|(key, sample)| series::of_miner(id, &key, sample))
                 .collect(),
-            log: (self.log != self.stored_log).then(|| self.log.clone()),
+            log: self
+                .log
+                .is_other(&self.stored_log)
+                .then(|| self.log.clone()),
         }
     }
 
@@ -414,3 +443,6 @@ impl TrackerMemory {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

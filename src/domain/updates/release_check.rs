@@ -121,7 +121,7 @@ impl UpdateService {
                 };
                 Some((
                     format!(
-                        "Cannot check for releases: {failed}. Without internet access, build a client or upload a file."
+                        "Cannot check for releases: {failed}. If this machine has no internet access, build a client or upload a release file."
                     ),
                     until,
                 ))

@@ -5,15 +5,18 @@
 //! file contains the same number and is written after the commit, so it is never ahead of an intact
 //! database. If it is ahead at the start, confirmed changes were lost: the write-ahead log was removed
 //! or damaged, or someone replaced the database with an older one.
+//!
+//! Several processes write the file, not always in the order of their commits. Each one locks it and
+//! leaves a higher number as it is.
 
 use serde::{Deserialize, Serialize};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
-use std::time::Duration;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::base::clock::Timestamp;
 use crate::base::files::open_regular;
@@ -24,6 +27,8 @@ pub const MARKER_FILE: &str = "jd-manager.changes";
 const LENGTH: usize = 128;
 /// How long jd-manager reports lost changes.
 const SHOWN_FOR: Duration = Duration::from_secs(7 * 86_400);
+/// Maximum wait for another process that locks the file; it may be suspended.
+const LOCK: Duration = Duration::from_secs(1);
 
 /// Confirmed changes that the database no longer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -47,8 +52,8 @@ struct MarkerContent {
 pub struct ForeignChanges {
     /// How often this process found such changes while it wrote.
     found: u64,
-    /// The number of changes in the file that this process has not seen yet.
-    ahead: i64,
+    /// The number in the file if this process has not seen it while it wrote; otherwise 0.
+    unseen: i64,
 }
 
 /// The open file.
@@ -65,14 +70,22 @@ pub(super) struct ChangeMarker {
 }
 
 impl ChangeMarker {
-    /// Compares the file in `data_dir` with the number of `changes` in the database.
-    pub(super) fn open(data_dir: &Path, changes: i64) -> Self {
+    /// Compares the file in `data_dir` with the number of changes in the database, which `count` reads.
+    /// The file is read first: a change that another process confirms in between is not lost.
+    ///
+    /// # Errors
+    /// Errors of `count`.
+    pub(super) fn open<E>(
+        data_dir: &Path,
+        count: impl FnOnce() -> Result<i64, E>,
+    ) -> Result<Self, E> {
         let path = data_dir.join(MARKER_FILE);
         let now = Timestamp::now();
-        let old = read(&path).unwrap_or_default();
+        let old = read_locked(&path);
+        let changes = count()?;
         let lost = if old.changes > changes {
             Some(LostChanges {
-                count: old.changes - changes,
+                count: old.changes.saturating_sub(changes),
                 noticed_at: now,
             })
         } else {
@@ -89,10 +102,10 @@ impl ChangeMarker {
         };
         // A database without a marker gets one with its first change.
         if lost.is_some() || old.lost.is_some() {
-            marker.set(changes);
+            marker.replace(changes, old.changes);
             marker.sync();
         }
-        marker
+        Ok(marker)
     }
 
     /// The changes lost before the file was opened.
@@ -103,13 +116,12 @@ impl ChangeMarker {
     /// The confirmed changes of other processes. Reads 128 bytes that are in the cache of the
     /// system, so it may be used without a thread for blocking work.
     pub(super) fn foreign(&self) -> ForeignChanges {
-        // The file first: a change of this process is known before it is in the file.
+        // In the reverse order of writing: what is in the file is known, and what is known is found.
         let in_file = self.read_number();
+        let known = self.known.load(Ordering::Acquire);
         ForeignChanges {
             found: self.found.load(Ordering::Acquire),
-            ahead: in_file
-                .saturating_sub(self.known.load(Ordering::Acquire))
-                .max(0),
+            unseen: if in_file > known { in_file } else { 0 },
         }
     }
 
@@ -122,44 +134,49 @@ impl ChangeMarker {
                 Err(_) => return 0,
             },
         };
-        let mut text = [0; LENGTH];
-        match file.read_exact_at(&mut text, 0) {
-            Ok(()) => serde_json::from_slice(&text).map_or(0, |read: MarkerContent| read.changes),
-            Err(_) => 0,
-        }
+        read(file).changes
     }
 
-    /// Writes the number of the last confirmed change. A failure does not affect the change.
+    /// Writes the number of the last confirmed change, unless another process has already written
+    /// that of a later one. A failure does not affect the change.
     pub(super) fn set(&self, changes: i64) {
-        if self.known.swap(changes, Ordering::AcqRel) < changes - 1 {
+        self.replace(changes, changes);
+    }
+
+    /// The same, but also lowers the number `from`.
+    fn replace(&self, changes: i64, from: i64) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = || {
+            open_regular(
+                &self.path,
+                File::options()
+                    .create(true)
+                    .truncate(false)
+                    .read(true)
+                    .write(true)
+                    .mode(0o600),
+            )
+        };
+        let opened = file.take().map_or_else(open, Ok);
+        let mut in_file = 0;
+        if let Ok(opened) = &opened {
+            lock(opened);
+            in_file = read(opened).changes;
+        }
+        let is_later = in_file > changes && in_file != from;
+        let latest = if is_later { in_file } else { changes };
+        if is_later || self.known.load(Ordering::Acquire) < changes.saturating_sub(1) {
             self.found.fetch_add(1, Ordering::AcqRel);
         }
-        let mut file = self
-            .file
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut write = || -> io::Result<File> {
-            let open = || {
-                open_regular(
-                    &self.path,
-                    File::options()
-                        .create(true)
-                        .truncate(false)
-                        .write(true)
-                        .mode(0o600),
-                )
-            };
-            let file = file.take().map_or_else(open, Ok)?;
-            let mut text = serde_json::to_vec(&MarkerContent {
-                changes,
-                lost: self.lost,
-            })?;
-            text.resize(LENGTH - 1, b' ');
-            text.push(b'\n');
-            file.write_all_at(&text, 0)?;
-            Ok(file)
-        };
-        match write() {
+        self.known.store(latest, Ordering::Release);
+        let written = opened.and_then(|opened| {
+            if !is_later {
+                self.write(&opened, changes)?;
+            }
+            let _ = opened.unlock();
+            Ok(opened)
+        });
+        match written {
             Ok(written) => *file = Some(written),
             Err(error) => {
                 tracing::debug!(%error, file = MARKER_FILE, "could not write the number of the last change")
@@ -167,60 +184,92 @@ impl ChangeMarker {
         }
     }
 
+    fn write(&self, file: &File, changes: i64) -> io::Result<()> {
+        let mut text = serde_json::to_vec(&MarkerContent {
+            changes,
+            lost: self.lost,
+        })?;
+        text.resize(LENGTH - 1, b' ');
+        text.push(b'\n');
+        file.write_all_at(&text, 0)
+    }
+
     /// Syncs the file to disk.
     pub(super) fn sync(&self) {
-        let file = self
-            .file
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Err(error)) = file.as_ref().map(File::sync_data) {
             tracing::debug!(%error, file = MARKER_FILE, "could not sync the number of the last change");
         }
     }
 }
 
-/// A missing or unreadable file is ignored.
-fn read(path: &Path) -> Option<MarkerContent> {
-    let metadata = std::fs::metadata(path).ok()?;
-    if !metadata.is_file() || metadata.len() != LENGTH as u64 {
-        return None;
+/// The content of the file; 0 changes if it is not from jd-manager.
+fn read(file: &File) -> MarkerContent {
+    // One byte more, to notice a longer file.
+    let mut text = [0; LENGTH + 1];
+    match file.read_at(&mut text, 0) {
+        Ok(LENGTH) => serde_json::from_slice(&text[..LENGTH]).unwrap_or_default(),
+        _ => MarkerContent::default(),
     }
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+/// The same while no process writes it; 0 changes if there is no file.
+fn read_locked(path: &Path) -> MarkerContent {
+    let Ok(file) = open_regular(path, File::options().read(true)) else {
+        return MarkerContent::default();
+    };
+    lock(&file);
+    read(&file)
+}
+
+/// Waits until no other process locks the file. Without the lock, because that process is suspended
+/// or the file system has no locks, the number may be too low until the next change.
+fn lock(file: &File) {
+    let begun = Instant::now();
+    while matches!(file.try_lock(), Err(TryLockError::WouldBlock)) && begun.elapsed() < LOCK {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::convert::Infallible;
+
+    fn open(dir: &tempfile::TempDir, changes: i64) -> ChangeMarker {
+        let Ok(marker) = ChangeMarker::open(dir.path(), || Ok::<_, Infallible>(changes));
+        marker
+    }
 
     #[test]
     fn only_a_database_that_lacks_confirmed_changes_has_lost_some() {
         let dir = tempfile::tempdir().unwrap();
-        let marker = ChangeMarker::open(dir.path(), 3);
+        let marker = open(&dir, 3);
         assert_eq!(marker.lost(), None, "there was no marker");
         marker.set(4);
         marker.set(5);
         marker.sync();
         // If killed between a commit and its mark, the database is one ahead.
         for changes in [5, 6] {
-            assert_eq!(ChangeMarker::open(dir.path(), changes).lost(), None);
+            assert_eq!(open(&dir, changes).lost(), None);
         }
-        let lost = ChangeMarker::open(dir.path(), 2).lost().unwrap();
+        let lost = open(&dir, 2).lost().unwrap();
         assert_eq!(lost.count, 3);
-        let again = ChangeMarker::open(dir.path(), 2);
+        let again = open(&dir, 2);
         assert_eq!(again.lost(), Some(lost), "still said after another start");
         again.set(3);
-        assert_eq!(ChangeMarker::open(dir.path(), 3).lost(), Some(lost));
+        assert_eq!(open(&dir, 3).lost(), Some(lost));
     }
 
     #[test]
     fn only_changes_of_another_process_are_foreign() {
         let dir = tempfile::tempdir().unwrap();
-        let one = ChangeMarker::open(dir.path(), 3);
+        let one = open(&dir, 3);
         let none = one.foreign();
         one.set(4);
         one.set(5);
         assert_eq!(one.foreign(), none, "its own changes");
-        let other = ChangeMarker::open(dir.path(), 5);
+        let other = open(&dir, 5);
         let before = other.foreign();
         one.set(6);
         let noticed = other.foreign();
@@ -238,6 +287,48 @@ mod tests {
     }
 
     #[test]
+    fn a_late_write_of_an_earlier_change_does_not_lower_the_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, other) = (open(&dir, 3), open(&dir, 3));
+        // `one` commits change 4 and `other` change 5, but `other` writes first.
+        other.set(5);
+        let before = one.foreign();
+        one.set(4);
+        let after = one.foreign();
+        assert_ne!(after, before);
+        assert_eq!(read_locked(&one.path).changes, 5);
+        // Each later change of `other` has a value that was never seen.
+        other.set(6);
+        assert!(![before, after].contains(&one.foreign()));
+        assert_eq!(open(&dir, 5).lost().unwrap().count, 1);
+    }
+
+    #[test]
+    fn a_change_during_the_start_is_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let running = open(&dir, 4);
+        running.set(5);
+        let count = || {
+            running.set(6);
+            Ok::<_, Infallible>(5)
+        };
+        let Ok(starting) = ChangeMarker::open(dir.path(), count);
+        assert_eq!(starting.lost(), None);
+        assert_eq!(read_locked(&running.path).changes, 6);
+    }
+
+    #[test]
+    fn the_lock_of_a_suspended_process_delays_a_write_but_does_not_prevent_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let marker = open(&dir, 3);
+        marker.set(4);
+        let suspended = File::open(&marker.path).unwrap();
+        suspended.lock().unwrap();
+        marker.set(5);
+        assert_eq!(read(&suspended).changes, 5);
+    }
+
+    #[test]
     fn a_file_of_something_else_says_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(MARKER_FILE);
@@ -248,10 +339,10 @@ mod tests {
             " ".repeat(LENGTH),
         ] {
             std::fs::write(&path, text).unwrap();
-            assert_eq!(ChangeMarker::open(dir.path(), 1).lost(), None);
+            assert_eq!(open(&dir, 1).lost(), None);
         }
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
-        ChangeMarker::open(dir.path(), 1).set(2);
+        open(&dir, 1).set(2);
     }
 }

@@ -121,10 +121,10 @@ impl Db {
             // Not critical: only the file does not shrink.
             tracing::warn!(error = %e, "the database could not be rewritten, so the file does not shrink yet");
         }
-        let changes = writer::count_changes(&mut connection)
+        let marker = ChangeMarker::open(data_dir, || writer::count_changes(&mut connection))
             .map_err(|e| open::judge(&path, &e.to_string()))?;
         drop(connection);
-        let writer = DatabaseWriter::new(pool(1, WRITER), ChangeMarker::open(data_dir, changes));
+        let writer = DatabaseWriter::new(pool(1, WRITER), marker);
         Ok(Self {
             readers: pool(READERS, READER),
             writer: writer.into(),

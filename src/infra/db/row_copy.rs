@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use super::Db;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 
 /// The copy is read again after this time, because a program that is not jd-manager may have changed
 /// the rows. It leaves no sign of that.
@@ -20,6 +20,8 @@ pub struct RowCopy<V, T> {
     db: Db,
     /// The version, the copy, and when it was last compared with the rows.
     current: RwLock<Option<(V, Arc<T>, Instant)>>,
+    /// When a read last failed, and why.
+    failure: RwLock<Option<(Instant, Error)>>,
     /// Held while reading the rows, so that many requests read them once.
     reading: Mutex<()>,
 }
@@ -30,6 +32,7 @@ impl<V: Copy + PartialEq + Send + Sync, T: Send + Sync + 'static> RowCopy<V, T> 
         Self {
             db,
             current: RwLock::default(),
+            failure: RwLock::default(),
             reading: Mutex::default(),
         }
     }
@@ -41,6 +44,21 @@ impl<V: Copy + PartialEq + Send + Sync, T: Send + Sync + 'static> RowCopy<V, T> 
         (*of == version).then(|| (Arc::clone(known), at.elapsed() >= LONGEST_AGE))
     }
 
+    /// The result of a read for a request that waited since `asked` while others read. So no request
+    /// waits for more than one failed read, or for more than one that began before it.
+    fn read_since(&self, asked: Instant) -> Option<Result<Arc<T>>> {
+        let failure = self.failure.read().unwrap_or_else(PoisonError::into_inner);
+        // First: after a failed read the former copy may have the same time.
+        if let Some((at, error)) = failure.as_ref()
+            && *at >= asked
+        {
+            return Some(Err(repeat(error)));
+        }
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let (_, rows, at) = current.as_ref()?;
+        (*at >= asked).then(|| Ok(Arc::clone(rows)))
+    }
+
     /// The rows as of now; `load` reads them.
     ///
     /// # Errors
@@ -50,7 +68,9 @@ impl<V: Copy + PartialEq + Send + Sync, T: Send + Sync + 'static> RowCopy<V, T> 
         version: impl Fn() -> V + Send + Sync,
         load: fn(&mut SqliteConnection) -> Result<T>,
     ) -> Result<Arc<T>> {
-        let _reading = match self.known(version()) {
+        let known = self.known(version());
+        let asked = Instant::now();
+        let _reading = match known {
             Some((fresh, false)) => return Ok(fresh),
             // One request at a time looks for changes without a sign.
             Some((old, true)) => match self.reading.try_lock() {
@@ -62,17 +82,40 @@ impl<V: Copy + PartialEq + Send + Sync, T: Send + Sync + 'static> RowCopy<V, T> 
         if let Some((fresh, false)) = self.known(version()) {
             return Ok(fresh);
         }
+        if let Some(result) = self.read_since(asked) {
+            return result;
+        }
         // Before reading: a change in between is noticed with the next request.
         let (now, at) = (version(), Instant::now());
-        let (rows, at) = match (self.db.read(load).await, self.known(now)) {
+        let read = self.db.read(load).await;
+        let ended = Instant::now();
+        if let Err(error) = &read {
+            *self.failure.write().unwrap_or_else(PoisonError::into_inner) =
+                Some((ended, repeat(error)));
+        }
+        let (rows, at) = match (read, self.known(now)) {
             (Ok(rows), _) => (Arc::new(rows), at),
             // Without a sign of a change, a database that does not respond changes nothing.
-            (Err(_), Some((old, _))) => (old, Instant::now()),
+            (Err(_), Some((old, _))) => (old, ended),
             (Err(error), None) => return Err(error),
         };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) =
             Some((now, Arc::clone(&rows), at));
         Ok(rows)
+    }
+}
+
+/// The same error for another request.
+fn repeat(error: &Error) -> Error {
+    match error {
+        Error::Unavailable {
+            detail,
+            retry_after,
+        } => Error::Unavailable {
+            detail: detail.clone(),
+            retry_after: *retry_after,
+        },
+        other => Error::Internal(other.to_string().into()),
     }
 }
 
@@ -82,6 +125,7 @@ mod tests {
     use crate::infra::db::statement::CachedStatement;
     use diesel::RunQueryDsl;
     use diesel::connection::SimpleConnection;
+    use futures_util::future::join_all;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     static LOADS: AtomicUsize = AtomicUsize::new(0);
@@ -130,5 +174,46 @@ mod tests {
         other.write_as(mode, unsynced).await.unwrap();
         tokio::time::sleep(LONGEST_AGE).await;
         assert_eq!(get().await, 4);
+    }
+
+    static SLOW_LOADS: AtomicUsize = AtomicUsize::new(0);
+    static FAILED_LOADS: AtomicUsize = AtomicUsize::new(0);
+
+    fn load_slowly(_: &mut SqliteConnection) -> Result<usize> {
+        std::thread::sleep(Duration::from_millis(100));
+        Ok(SLOW_LOADS.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn fail_slowly(_: &mut SqliteConnection) -> Result<usize> {
+        std::thread::sleep(Duration::from_millis(100));
+        FAILED_LOADS.fetch_add(1, Ordering::Relaxed);
+        Err(Error::Unavailable {
+            detail: "no disk".into(),
+            retry_after: None,
+        })
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn requests_that_wait_share_a_read_even_if_it_fails_or_the_rows_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let copy = &RowCopy::new(Db::open(dir.path()).unwrap());
+        let versions = &AtomicUsize::new(0);
+        // The rows change all the time.
+        let version = move || versions.fetch_add(1, Ordering::Relaxed);
+        let get = move |load: fn(&mut SqliteConnection) -> Result<usize>| {
+            join_all((0..8).map(move |_| copy.get(version, load)))
+        };
+        for result in get(fail_slowly).await {
+            let error = result.unwrap_err().to_string();
+            assert_eq!(error, "no disk");
+        }
+        assert_eq!(FAILED_LOADS.load(Ordering::Relaxed), 1);
+        // A later request tries again. The second read began after all others asked.
+        let rows: Vec<usize> = get(load_slowly)
+            .await
+            .into_iter()
+            .map(|rows| *rows.unwrap())
+            .collect();
+        assert_eq!(rows, [1, 2, 2, 2, 2, 2, 2, 2]);
     }
 }

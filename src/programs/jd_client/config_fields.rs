@@ -362,7 +362,7 @@ pub const FIELDS: &[ConfigField] = &[
         OPTIONAL,
         "Provider public key (optional)",
         "",
-        "The template provider prints it at startup. Required unless it runs on this machine.",
+        "The template provider prints this key at startup. Required unless the template provider runs on this machine.",
     ),
     field(
         "template_provider_type.Sv2Tp.network",
@@ -469,7 +469,7 @@ pub const FIELDS: &[ConfigField] = &[
         ABSENT,
         "Weakest miner",
         "Enter the hashrate of the weakest miner, such as 500 GH/s.",
-        "Sets the starting difficulty. `500 GH/s` for Bitaxe-class miners, `100 TH/s` for ASIC miners.",
+        "Sets the starting difficulty. `500 GH/s` for Bitaxe-class miners, `100 TH/s` for large ASIC miners.",
     ),
     field(
         "translator.shares_per_minute",

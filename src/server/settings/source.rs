@@ -56,7 +56,7 @@ pub struct SettingsInput {
     #[arg(long, env = "JD_MANAGER_SETUP", num_args = 0..=1, default_missing_value = "true", value_name = "YES")]
     pub(super) setup: Option<bool>,
     /// File with the password of the user "admin", which is created or updated at each startup.
-    /// Also: JD_MANAGER_PASSWORD.
+    /// Alternatively, set JD_MANAGER_PASSWORD to the password.
     #[arg(long, env = "JD_MANAGER_PASSWORD_FILE", value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
     /// Host name that jd-manager accepts, in addition to its IP addresses and the machine's own

@@ -14,7 +14,7 @@ async fn log_in(browser: &Browser, password: &str) {
 async fn from_nobody_to_a_user_and_out_again(browser: &Browser) {
     let manager = Manager::start().await;
     browser.go(&manager.url("/account")).await;
-    browser.reads("section.attention h2", "No user yet").await;
+    browser.reads("section.attention h2", "No users yet").await;
     browser.press("create a user").await;
     browser.arrives("/users").await;
     browser.fill("#name", "ada").await;

@@ -62,7 +62,10 @@ async fn from_none_to_one_and_back(browser: &Browser) {
     browser.fill("#keep", "none").await;
     browser.press("Save").await;
     browser
-        .reads("#keep-help", "Keep must be a whole number from 1 to 365.")
+        .reads(
+            "#keep-help",
+            "Nightly backups to keep must be a whole number from 1 to 365.",
+        )
         .await;
     browser.fill("#keep", "30").await;
     browser.choose("#hour", "5").await;

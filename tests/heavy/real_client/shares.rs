@@ -59,8 +59,9 @@ async fn shares_are_counted_as_the_miners_count_them_across_three_restarts_of_th
     farm.until_all("share ok", 0.0).await;
     let mut client = farm.instance().await;
     for ending in ["restarted", "restarted", "killed"] {
-        // Not a multiple of the sampling interval, so that shares are on their way.
-        tokio::time::sleep(Duration::from_secs(13)).await;
+        // Not a multiple of the sampling interval, so that shares are on their way. Long enough that
+        // the monitoring API has shown the channels: it is 5 s late, and read every 10 s.
+        tokio::time::sleep(Duration::from_secs(33)).await;
         if ending == "killed" {
             signal(pid(&client), Signal::KILL);
         } else {

@@ -12,7 +12,7 @@ async fn the_first_user_is_an_admin_and_from_then_on_everybody_logs_in() {
     machine.get(&manager, "/api/instances").await.json(200);
     let page = machine.page(&manager, "/account").await.page(200);
     assert!(
-        page.one("main").contains("No user yet"),
+        page.one("main").contains("No users yet"),
         "{}",
         page.one("main")
     );

@@ -448,7 +448,7 @@ async fn a_rule_is_made_and_changed_in_forms() {
         .ask("/alerts/rules/new", "text/html")
         .await
         .page(200);
-    assert_eq!(page.count("a[href^='/alerts/rules/new?kind=']"), 6);
+    assert_eq!(page.count("a[href^='/alerts/rules/new?kind=']"), 7);
     for kind in [
         "state",
         "check",
@@ -909,7 +909,7 @@ async fn a_rule_for_one_instance_is_begun_on_its_page() {
     let kinds = manager.ask(&link, "text/html").await.page(200);
     assert_eq!(kinds.one("h2"), "Choose a condition for shed");
     let links = kinds.attrs("main a[href^='/alerts/rules/new?kind=']", "href");
-    assert_eq!(links.len(), 6);
+    assert_eq!(links.len(), 7);
     let page = manager.ask(&links[0], "text/html").await.page(200);
     assert_eq!(
         page.attrs("#instance_id option[selected]", "value"),
@@ -1088,7 +1088,7 @@ async fn a_rule_may_be_about_health_and_about_every_figure_that_is_offered() {
         .ask("/alerts/rules/new?kind=check", "text/html")
         .await
         .page(200);
-    assert_eq!(checks.texts("#check option").len(), 11);
+    assert_eq!(checks.texts("#check option").len(), 12);
     assert_eq!(
         manager.json(&format!("/api/instances/{id}")).await["status"],
         "running"
@@ -1129,7 +1129,7 @@ async fn a_rule_may_be_about_miners() {
     ];
     assert_eq!(form(&manager, "/alerts/rules", &fields).await.status, 303);
     let list = manager.ask("/alerts", "text/html").await.page(200);
-    assert_eq!(list.count("b"), 0);
+    assert_eq!(list.count("main b"), 0);
     assert!(
         list.texts("td")
             .iter()

@@ -336,7 +336,7 @@ async fn each_step_refuses_what_cannot_be_meant() {
     let page = manager.page(&format!("{setup}/payout")).await;
     assert!(
         page.contains(
-            "a mainnet address, and the configured network is mainnet. The output script is 0014"
+            "a mainnet address, which matches the configured network (mainnet). The output script is 0014"
         ),
         "{page}"
     );

@@ -646,10 +646,7 @@ async fn each_miner_is_reported_and_resolved_on_its_own() {
     assert_eq!(desk.titles().await, [""; 0], "not for ten minutes yet");
     desk.pass(10);
     desk.alerts.observe(observe(&both)).await.unwrap();
-    assert_eq!(
-        desk.titles().await,
-        ["barn: miner one (192.0.2.7) is offline"]
-    );
+    assert_eq!(desk.titles().await, ["barn: miner one (192.0.2.7) offline"]);
     let standing = desk.alerts.everything().await.unwrap().standing;
     assert_eq!(
         (standing.len(), standing[0].miner.as_str()),
@@ -669,8 +666,8 @@ async fn each_miner_is_reported_and_resolved_on_its_own() {
     assert_eq!(
         titles[1..],
         [
-            "barn: miner two (192.0.2.7) is offline",
-            "barn: resolved (was: miner one (192.0.2.7) is offline)",
+            "barn: miner two (192.0.2.7) offline",
+            "barn: resolved (was: miner one (192.0.2.7) offline)",
         ]
     );
     // The instance is down: nothing is known of its miners. Then the second one leaves the list.

@@ -104,7 +104,7 @@ fn many_are_counted_in_the_title_and_listed_in_the_text() {
         (4, "barn, shed.", "Start it again.", "Rule: Down.")
     );
     assert!(
-        lines[2].starts_with("The first instance was affected at 20"),
+        lines[2].starts_with("First instance affected at 20"),
         "{}",
         lines[2]
     );

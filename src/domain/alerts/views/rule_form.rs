@@ -358,7 +358,7 @@ impl RulePage {
                 vec![self.choice(
                     "is",
                     "Condition",
-                    "“is not running but should be” includes failed and retrying instances and slow starts.",
+                    "“is not running but should be” also covers instances that failed, are retrying, or are slow to start.",
                     options,
                 )]
             }
@@ -420,7 +420,7 @@ impl RulePage {
             "miner-offline" => vec![self.text(
                 "miner",
                 "Miner (optional)",
-                "The name in the list of miners, or name@address if several have it. Empty: any miner. Each miner is reported on its own.",
+                "The name in the list of miners, or name@address if several have it. Leave empty for all miners. Each miner has its own alert.",
             )],
             _ => Vec::new(),
         }
@@ -463,7 +463,7 @@ impl RulePage {
             number(self.text(
                 "clear_s",
                 "Resolve after (seconds)",
-                "Shorter interruptions are ignored.",
+                "The problem must be gone for this long.",
             )),
             number(self.text(
                 "repeat_s",

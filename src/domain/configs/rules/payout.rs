@@ -68,7 +68,7 @@ pub fn payout(
     };
     let kind = match reward.chain() {
         Some(AddressChain::Main) => "a mainnet address",
-        Some(AddressChain::Test) => "a testnet address (testnet or signet)",
+        Some(AddressChain::Test) => "a testnet or signet address",
         Some(AddressChain::TestOrRegtest) => "a test network address (testnet, signet or regtest)",
         Some(AddressChain::Regtest) => "a regtest address",
         None => "",
@@ -88,7 +88,7 @@ pub fn payout(
             let is_right = match (reward.chain(), node) {
                 (None, _) => "This descriptor is valid on every network.".to_owned(),
                 (Some(_), Some(network)) => {
-                    format!("This is {kind}, and the configured network is {network}.")
+                    format!("This is {kind}, which matches the configured network ({network}).")
                 }
                 (Some(AddressChain::Main), None) => {
                     format!(
@@ -194,7 +194,7 @@ mod tests {
                 samples::REWARD,
                 Some(Mainnet),
                 'h',
-                "a mainnet address, and the configured network is mainnet. The output script is 0014",
+                "a mainnet address, which matches the configured network (mainnet). The output script is 0014",
             ),
             (
                 samples::REWARD,
@@ -212,25 +212,25 @@ mod tests {
                 testnet,
                 Some(Mainnet),
                 'e',
-                "a testnet address (testnet or signet), but the configured network is mainnet",
+                "a testnet or signet address, but the configured network is mainnet",
             ),
             (
                 testnet,
                 Some(Testnet4),
                 'h',
-                "and the configured network is testnet4",
+                "which matches the configured network (testnet4)",
             ),
             (
                 testnet,
                 Some(Regtest),
                 'w',
-                "a testnet address (testnet or signet), but the configured network is regtest",
+                "a testnet or signet address, but the configured network is regtest",
             ),
             (
                 testnet,
                 None,
                 'h',
-                "This is a testnet address (testnet or signet). It is correct only if",
+                "This is a testnet or signet address. It is correct only if",
             ),
             (
                 older,
@@ -242,7 +242,7 @@ mod tests {
                 older,
                 Some(Regtest),
                 'h',
-                "and the configured network is regtest",
+                "which matches the configured network (regtest)",
             ),
             (
                 regtest,

@@ -31,7 +31,7 @@ pub(super) fn translator(look: &Snapshot<'_>, health: &TranslatorHealth) -> Chec
         "starting" if program.failures > 0 && look.translator_disconnected_for().is_none() => {
             retries("is retrying", program)
         }
-        "starting" => starting(look, health),
+        "starting" => starting(look, health, program),
         "backing-off" => retries("will retry soon", program),
         "waiting" => waiting(look),
         _ => unknown("The translator is stopped."),
@@ -68,19 +68,28 @@ fn waiting(look: &Snapshot<'_>) -> CheckOutcome {
     }
 }
 
-fn starting(look: &Snapshot<'_>, health: &TranslatorHealth) -> CheckOutcome {
+fn starting(
+    look: &Snapshot<'_>,
+    health: &TranslatorHealth,
+    program: &InstanceProgram,
+) -> CheckOutcome {
     match look.translator_disconnected_for() {
-        Some(length) if length > LONG_WAIT => disconnected(health),
+        Some(length) if length > LONG_WAIT => disconnected(health, program),
         _ => unknown("The translator is starting."),
     }
 }
 
-fn disconnected(health: &TranslatorHealth) -> CheckOutcome {
+fn disconnected(health: &TranslatorHealth, program: &InstanceProgram) -> CheckOutcome {
     let why = match (&health.log.failure, &health.log.client_refusal) {
         (Some(told), _) => format!("{}. {}", capitalised(&told.what), told.advice),
         (None, Some(said)) => format!("Last error: {}.", said.words.trim_end_matches('.')),
         (None, None) => "See the translator's log for the reason.".into(),
     };
+    if !program.can_restart {
+        return bad(format!(
+            "The translator is not connected to the client, so Stratum V1 miners cannot mine. Restart the instance. {why}"
+        ));
+    }
     bad(format!(
         "The translator is not connected to the client, so Stratum V1 miners cannot mine. jd-manager restarts the translator after {}, unless you turned that off \
          under Automatic fixes. {why}",
@@ -95,7 +104,7 @@ fn running(
 ) -> CheckOutcome {
     if let Some(length) = look.translator_disconnected_for() {
         return match length.as_secs() > RECONNECTING_S {
-            true => disconnected(health),
+            true => disconnected(health, program),
             false => unknown("The translator is reconnecting to the client."),
         };
     }
@@ -104,15 +113,21 @@ fn running(
         .map_or(look.age(), |started| look.now.since(started));
     let Some(report) = &health.report else {
         return match age > SETTLING {
-            true => {
-                unknown("The translator's miners cannot be counted: its monitoring was not read.")
-            }
+            true => unknown(
+                "jd-manager cannot count the translator's miners because it could not read the translator's monitoring data.",
+            ),
             false => unknown("The translator's miners have not been counted yet."),
         };
     };
     if let Some(since) = report.unanswered_since
         && look.now.since(since) > SETTLING
     {
+        if !program.can_restart {
+            return warning(format!(
+                "The translator's monitoring has not responded since {}. Restart the instance.",
+                since.local_minute()
+            ));
+        }
         return warning(format!(
             "The translator's monitoring has not responded since {}. If the translator does not respond to miners either, jd-manager restarts it, unless you turned that off \
              under Automatic fixes.",
@@ -151,7 +166,7 @@ fn stuck(report: &TranslatorReport) -> CheckOutcome {
     };
     let words = format!(
         "{who} connected without a channel, so {have} mine. The first has been waiting since {since}. Restart these miners; the miner list shows them. If that does not \
-         help, update their firmware: some versions, for example on Bitaxe miners, stop during the first messages."
+         help, update their firmware: some firmware versions, for example for Bitaxe, stop responding while they connect."
     );
     if report.without_channel >= report.miners {
         bad(words)

@@ -66,7 +66,7 @@ impl ReadingMoment {
 /// that has more: the API is behind the log, and the log may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-struct ChannelBaseline {
+pub struct ChannelBaseline {
     #[serde(rename = "a")]
     accepted: u64,
     #[serde(rename = "r")]
@@ -126,6 +126,11 @@ impl ChannelBaseline {
     }
 }
 
+/// The numbers of a connection and of its channel.
+pub type ChannelPlace = (u64, u32);
+/// Channels and what was counted of them.
+pub type MinerChannels = BTreeMap<ChannelPlace, ChannelBaseline>;
+
 /// What is stored so that counting goes on after a restart of the manager.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -147,7 +152,7 @@ struct MinerBaseline {
 pub struct MinerMemory {
     run: i64,
     connections: BTreeSet<u64>,
-    channels: BTreeMap<(u64, u32), ChannelBaseline>,
+    channels: MinerChannels,
     hour: Vec<(i64, u64, u64)>,
     recent: RecentHashrate,
     has_channel: bool,
@@ -379,8 +384,8 @@ impl MinerMemory {
         let before = known.filter(|known| {
             !is_less(found.accepted, known.accepted) && !is_less(found.rejected, known.rejected)
         });
-        let since = match before {
-            Some(_) => self.seen.max(moment.began()),
+        let since = match &before {
+            Some(known) => known.seen.max(moment.began()),
             None => moment.since_new(),
         };
         let base = before.unwrap_or_default();
@@ -403,8 +408,32 @@ impl MinerMemory {
         Some(work - base)
     }
 
+    /// Removes the channels that belong to other miners now, and returns them.
+    pub fn remove_channels(&mut self, is_moved: impl Fn(ChannelPlace) -> bool) -> MinerChannels {
+        let mut moved = MinerChannels::new();
+        self.channels.retain(|place, counts| {
+            let stays = !is_moved(*place);
+            if !stays {
+                moved.insert(*place, std::mem::take(counts));
+            }
+            stays
+        });
+        moved
+    }
+
+    /// Takes over channels of the process that was started at `run`: their shares so far are counted.
+    pub fn add_channels(&mut self, channels: MinerChannels, run: i64) {
+        if self.run != run {
+            self.run = run;
+            self.channels.clear();
+            self.connections.clear();
+        }
+        self.channels.extend(channels);
+    }
+
     /// Counts what the translator's log has of the miner's channels, also of those that are closed.
-    pub fn count_logged(&mut self, logged: &BTreeMap<u32, LoggedShares>, now: i64) {
+    /// The shares came after `since`; times are seconds since 1970.
+    pub fn count_logged(&mut self, logged: &BTreeMap<u32, LoggedShares>, since: i64, now: i64) {
         let mut increments = (0_u64, 0_u64);
         let mut reasons = Vec::new();
         for ((_, number), counts) in &mut self.channels {
@@ -421,8 +450,7 @@ impl MinerMemory {
         }
         if increments != (0, 0) {
             self.begin_round(now);
-            let since = self.seen.min(now);
-            self.add(increments, since, now);
+            self.add(increments, since.min(now), now);
         }
         self.add_reasons(reasons);
     }

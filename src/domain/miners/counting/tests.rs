@@ -397,19 +397,20 @@ fn the_log_has_what_the_api_lacks_and_nothing_counts_twice() {
     let (mut farm, rig) = (Farm::default(), key("192.0.2.1", "rig"));
     farm.round(&report([(rig.clone(), on(1, 7, 10, 1))]), NOON);
     // The log is ahead of the API, and has the shares that the translator rejected.
-    farm.miners.count_logged(RUN, &logged(7, 12, 1, 4), NOON);
+    farm.miners
+        .count_logged(RUN, &logged(7, 12, 1, 4), NOON, NOON);
     farm.round(&report([(rig.clone(), on(1, 7, 11, 1))]), NOON + 10);
     assert_eq!(farm.shares(&rig), [12, 5, 12, 5]);
     farm.restart();
     farm.miners
-        .count_logged(RUN, &logged(7, 12, 1, 4), NOON + 10);
+        .count_logged(RUN, &logged(7, 12, 1, 4), NOON, NOON + 10);
     // The API overtakes a log that is missing.
     farm.round(&report([(rig.clone(), on(1, 7, 15, 2))]), NOON + 20);
     assert_eq!(farm.shares(&rig), [15, 6, 15, 6]);
     // The translator exits after more shares, which only the log has.
     farm.round(&report([]), NOON + 30);
     farm.miners
-        .count_logged(RUN, &logged(7, 19, 2, 5), NOON + 30);
+        .count_logged(RUN, &logged(7, 19, 2, 5), NOON + 20, NOON + 30);
     farm.round(&report([]), NOON + 40);
     assert_eq!(farm.shares(&rig), [19, 7, 19, 7]);
     let row = farm.row(&rig).clone().miner(None, Timestamp(NOON * 1000));
@@ -419,9 +420,9 @@ fn the_log_has_what_the_api_lacks_and_nothing_counts_twice() {
     );
     // Another process, and a channel that this miner does not have.
     farm.miners
-        .count_logged(RUN + 1, &logged(7, 99, 0, 0), NOON + 40);
+        .count_logged(RUN + 1, &logged(7, 99, 0, 0), NOON + 30, NOON + 40);
     farm.miners
-        .count_logged(RUN, &logged(8, 99, 0, 0), NOON + 40);
+        .count_logged(RUN, &logged(8, 99, 0, 0), NOON + 30, NOON + 40);
     farm.round(&report([]), NOON + 50);
     assert_eq!(farm.shares(&rig), [19, 7, 19, 7]);
 }
@@ -537,7 +538,7 @@ proptest! {
                 (report.miners, report.is_complete) = (None, false);
             }
             farm.miners.count(&report, now, ROUND);
-            farm.miners.count_logged(run, log, now);
+            farm.miners.count_logged(run, log, now - ROUND, now);
             farm.round(&report, now);
         };
         round(&mut farm, &places, &log, run, now, false);
@@ -563,7 +564,7 @@ proptest! {
                         log.entry(place.1).or_default().accepted += 3;
                     }
                     // The tracker meets the end of the log before the next process.
-                    farm.miners.count_logged(run, &log, now);
+                    farm.miners.count_logged(run, &log, now - ROUND, now);
                     log.clear();
                     run = now * 1000;
                     (next, places) = (3, [(1, 1, 0), (2, 2, 0)]);

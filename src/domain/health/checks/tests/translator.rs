@@ -30,6 +30,7 @@ fn set(scene: &mut Scene, change: impl FnOnce(&mut TranslatorStatus)) {
         state: TranslatorState::Running,
         pid: Some(7),
         started_at: Some(ago(7200).0),
+        can_restart: true,
         ..TranslatorStatus::default()
     };
     change(&mut reported);
@@ -134,7 +135,8 @@ fn miners_without_a_channel_are_counted_with_their_time_and_the_fix() {
         "{words}"
     );
     assert!(
-        words.contains(&ago(300).local_minute()) && words.contains("Bitaxe"),
+        words.contains(&ago(300).local_minute())
+            && words.contains("for example for Bitaxe, stop responding while they connect"),
         "{words}"
     );
     report(&mut stuck).miners = 2;
@@ -203,6 +205,29 @@ fn a_translator_without_its_client_is_unhealthy_and_restarted_after_two_minutes(
     // Beside a client that is not ready, it waits.
     lost.instance.status = InstanceState::Starting;
     assert_eq!(disconnected_for(&lost), None);
+}
+
+#[test]
+fn a_restart_that_the_keeper_cannot_do_is_left_to_the_user() {
+    let mut lost = scene(TranslatorState::Running);
+    let lines = line(
+        130,
+        "WARN translator_sv2::sv2::upstream: Upstream::handle_upstream_message requested fallback error_kind=ChannelErrorReceiver(RecvError)",
+    );
+    read(&mut lost, &[&lines]);
+    let mut silent = scene(TranslatorState::Running);
+    report(&mut silent).unanswered_since = Some(ago(180));
+    for mut scene in [lost, silent] {
+        let (grade, words) = judged(&scene);
+        assert!(words.contains("jd-manager restarts"), "{words}");
+        set(&mut scene, |reported| reported.can_restart = false);
+        let (same, words) = judged(&scene);
+        assert_eq!(same, grade);
+        assert!(
+            words.contains("Restart the instance.") && !words.contains("jd-manager restarts"),
+            "{words}"
+        );
+    }
 }
 
 #[test]
