@@ -1175,7 +1175,7 @@ async fn one_is_checked_without_being_saved() {
     );
     assert!(
         page.one("#coinbase_reward_script-notes .hint")
-            .contains("testnet address")
+            .contains("testnet or signet address")
     );
     let wrong = with(&all, &[("name", ""), ("listening_address", "here")]);
     let page = form(&manager, &format!("/saved-configs/{id}/check"), &wrong)

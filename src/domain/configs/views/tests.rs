@@ -668,7 +668,7 @@ fn what_there_is_to_say_is_told_by_kind() {
     assert_eq!(doubts[1], "Pool 1: Pool address: lost");
     let hints = list("hints");
     assert!(
-        hints.len() == 1 && hints[0].contains("This is a testnet address"),
+        hints.len() == 1 && hints[0].contains("This is a testnet or signet address"),
         "{hints:?}"
     );
     assert!(all(&page, "#errors").is_empty());
@@ -709,7 +709,7 @@ fn a_field_that_is_being_filled_in_is_told_of_alone() {
         html[from..from + html[from..].find("</hx-partial>").unwrap()].to_owned()
     };
     assert!(part("listening_address").contains("class=\"error\""));
-    assert!(part("coinbase_reward_script").contains("This is a testnet address"));
+    assert!(part("coinbase_reward_script").contains("This is a testnet or signet address"));
     assert!(
         !part("name").contains("class="),
         "an empty field is not told that it is empty"
