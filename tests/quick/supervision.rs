@@ -625,6 +625,13 @@ async fn a_second_instance_of_a_configuration_gets_other_ports_and_pages_show_th
     for id in [&barn, &garage] {
         manager.act(&format!("/api/instances/{id}/stop")).await;
         manager.until_state(id, "stopped").await;
+        // An instance that starts with jd-manager keeps its ports.
+        manager
+            .request("PATCH", &format!("/api/instances/{id}"))
+            .json(&json!({ "autostart": false }))
+            .send()
+            .await
+            .unwrap();
     }
     let other = std::net::TcpListener::bind(("127.0.0.1", v1)).unwrap();
     let (status, body) = manager.act(&format!("/api/instances/{moved}/start")).await;

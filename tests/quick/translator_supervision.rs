@@ -588,6 +588,10 @@ async fn the_history_tells_the_translator_from_its_client() {
         .filter(|event| event["program"] == "client")
         .map(|event| event["to"].as_str().unwrap())
         .collect();
-    assert_eq!(of_client, ["starting", "running", "stopping", "stopped"]);
+    assert_eq!(
+        of_client,
+        ["starting", "running", "stopping", "stopped"],
+        "{events:?}"
+    );
     assert!(!is_alive(pid));
 }

@@ -475,7 +475,7 @@ async fn a_change_whose_client_closes_the_connection_is_in_the_audit_log() {
         permissions: PermissionTable::new([]),
     });
     let router = Router::new()
-        .route("/x", post(|| std::future::pending::<()>()))
+        .route("/x", post(std::future::pending::<()>))
         .layer(from_fn_with_state(check, checked));
     let peer = PeerAddress {
         socket: true,

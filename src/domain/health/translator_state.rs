@@ -65,7 +65,11 @@ impl HealthService {
             .is_some_and(|at| at.0 >= run.0 - START_SLACK_MS);
         let report = self.translator_report(instance.id);
         Some(TranslatorHealth {
-            log: is_of_run.then(|| log.clone()).unwrap_or_default(),
+            log: if is_of_run {
+                log.clone()
+            } else {
+                TranslatorLogStatus::default()
+            },
             report: report.filter(|report| report.run == run.0),
             answered_at: kept.translator_answered.filter(|at| *at >= run),
             is_missing: false,

@@ -51,7 +51,8 @@ pub fn get(db: &mut Db, id: InstanceId) -> QueryResult<Option<RowWithConfig>> {
         .optional()
 }
 
-/// The other instances of a configuration, and whether each is to run.
+/// The other instances of a configuration, and whether each is to run, now or after the next start
+/// of jd-manager.
 pub fn siblings(
     db: &mut Db,
     config: ConfigId,
@@ -60,7 +61,12 @@ pub fn siblings(
     instances::table
         .filter(instances::config_id.eq(config))
         .filter(instances::id.ne(own))
-        .select((instances::id, instances::desired.eq(desired(true))))
+        .select((
+            instances::id,
+            instances::desired
+                .eq(desired(true))
+                .or(instances::autostart.eq(true)),
+        ))
         .load(db)
 }
 

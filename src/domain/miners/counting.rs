@@ -47,10 +47,13 @@ pub struct InstanceMiners {
     /// The rows as they are in the database.
     stored: BTreeMap<MinerKey, MinerRecord>,
     /// The marks of samples that are not in the database yet, as they were before.
-    unsaved: Vec<(MinerKey, ((u64, u64), Option<i64>))>,
+    unsaved: Vec<(MinerKey, SampleMarks)>,
     /// Accepted and rejected shares of Stratum V1 miners that are kept no longer.
     former: (u64, u64),
 }
+
+/// The counts and the time of a miner's last sample.
+type SampleMarks = ((u64, u64), Option<i64>);
 
 /// What has to be written after a round.
 #[derive(Clone, Debug, Default, PartialEq)]
