@@ -14,6 +14,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
 use crate::domain::miners::TranslatorReport;
+use crate::programs::translator::diagnosis::TranslatorLogStatus;
 
 /// The first message of every Stratum V1 miner.
 const SUBSCRIBE: &[u8] =
