@@ -183,7 +183,7 @@ async fn self_healing_that_is_switched_off_leaves_the_client_alone() {
     let answer: Value = answer.json().await.unwrap();
     assert_eq!(
         answer["cures"],
-        json!({ "solo": false, "hung": true, "frozen": true, "memory": true, "preferred": false, "silent": true })
+        json!({ "solo": false, "hung": true, "frozen": true, "memory": true, "preferred": false, "silent": true, "translator": true })
     );
     manager.act(&format!("/api/instances/{id}/start")).await;
     until_place(&manager, &id, "solo").await;
