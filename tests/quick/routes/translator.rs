@@ -280,7 +280,7 @@ async fn both_logs_are_read_alone_and_merged() {
         let part = manager.json(&format!("{path}{query}")).await;
         assert_eq!(seconds(&part), expected, "{query}");
         for record in part["logs"].as_array().unwrap() {
-            let is_even = seconds(&json!({ "logs": [record] }))[0] % 2 == 0;
+            let is_even = seconds(&json!({ "logs": [record] }))[0].is_multiple_of(2);
             let program = if is_even { "client" } else { "translator" };
             assert_eq!(record["program"], program);
         }
