@@ -1,7 +1,7 @@
 //! Bitcoin Core on this machine, as setup and the test of a configuration show it: the socket of
 //! each network and whether a client can use it.
 //!
-//! `socket_check` does the check; this module starts no client. Blocks for at most [`PATIENCE`].
+//! `socket_check` does the check; this module starts no client. Blocks for at most `PATIENCE`.
 
 use schemars::JsonSchema;
 use serde::Serialize;
