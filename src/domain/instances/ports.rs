@@ -112,7 +112,7 @@ impl PortChoice {
     }
 
     /// The port of `address`, or if a sibling uses it or `gives_way` to its holder, the next one that
-    /// nobody uses. The port stays if there is none nearby.
+    /// no program uses. The port stays if there is none nearby.
     pub fn choose(&mut self, address: SocketAddr, gives_way: impl Fn(&PortHolder) -> bool) -> u16 {
         let port = address.port();
         let must_move = self.siblings.contains(&port)
@@ -129,7 +129,7 @@ impl PortChoice {
         chosen
     }
 
-    /// The process of somebody else that listens there.
+    /// The process that listens there, if it is not one of this instance.
     fn holder(&self, address: SocketAddr) -> Option<PortHolder> {
         holder_at(&self.listeners, address)
             .filter(|holder| *holder != PortHolder::Instance(self.own))

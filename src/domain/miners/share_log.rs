@@ -13,7 +13,7 @@ use crate::programs::translator::share_lines::ShareLine;
 
 /// The number of channels remembered; the one that has been idle for longest makes room.
 const CHANNELS: usize = 4_000;
-/// A channel without a line in so many readings is idle.
+/// A channel without a line in this number of readings is idle.
 const IDLE: u64 = 100;
 /// The number of reasons kept per channel; others are counted without one.
 const REASONS: usize = 16;

@@ -29,7 +29,7 @@ use crate::infra::log_store::count::read_heads;
 use crate::keeper::segment;
 use crate::programs::translator::monitoring::TranslatorReading;
 
-/// So many logs are read at a time.
+/// The number of logs that are read at a time.
 const AT_A_TIME: usize = 4;
 
 /// How many miners of each instance are connected and not kept; cheap to clone.

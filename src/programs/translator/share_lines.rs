@@ -21,7 +21,7 @@ pub enum ShareLine {
     Submission(u32),
     /// The share was sent to the client.
     Forward(u32),
-    /// The client accepted so many shares.
+    /// The client accepted this number of shares.
     Acceptance(u32, u64),
     /// The client rejected a share, with its reason.
     Rejection(u32, String),

@@ -499,7 +499,7 @@ fn shares_of_forgotten_miners_stay_in_the_total_of_the_translator() {
 /// What happens to a miner between two readings.
 #[derive(Clone, Copy, Debug)]
 enum Turn {
-    /// It has so many shares.
+    /// The shares of the miner.
     Shares(u64),
     /// It connects again: another connection and another channel of the same process.
     Reconnect,
