@@ -51,6 +51,9 @@ impl fmt::Display for Actor {
     }
 }
 
+/// The name of the local account in histories.
+pub const LOCAL_ACCOUNT: &str = "this machine";
+
 /// A stored actor for people: `by ada (web page)`; none if it was not stored.
 pub fn actor_text(stored: &str) -> Option<String> {
     match stored {
@@ -60,10 +63,18 @@ pub fn actor_text(stored: &str) -> Option<String> {
         "api" => Some("through the API".into()),
         "jd-manager" => Some("by jd-manager".into()),
         "self-healing" => Some("by an automatic fix".into()),
-        actor => Some(match actor.strip_suffix(" (page)") {
-            Some(who) => format!("by {who} (web page)"),
-            None => format!("by {}", actor.replace(" (api)", " (API)")),
-        }),
+        actor => {
+            let who = match actor.strip_suffix(" (page)") {
+                Some(who) => format!("{who} (web page)"),
+                None => actor.replace(" (api)", " (API)"),
+            };
+            // The local account is a place, not a person.
+            let preposition = match who.strip_prefix(LOCAL_ACCOUNT) {
+                Some(rest) if rest.is_empty() || rest.starts_with(" (") => "on",
+                _ => "by",
+            };
+            Some(format!("{preposition} {who}"))
+        }
     }
 }
 
@@ -83,6 +94,11 @@ mod tests {
                 Actor::new("ada (token deploy)", ActorChannel::Api),
                 "ada (token deploy) (api)",
                 "by ada (token deploy) (API)",
+            ),
+            (
+                Actor::new(LOCAL_ACCOUNT, ActorChannel::Page),
+                "this machine (page)",
+                "on this machine (web page)",
             ),
             (Actor::manager("autostart"), "autostart", "by autostart"),
         ] {

@@ -12,7 +12,8 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 
 use super::problem::ProblemResponse;
-pub use crate::base::role::Role;
+pub use crate::base::actor::LOCAL_ACCOUNT;
+use crate::base::role::Role;
 
 /// The other end of a connection. Put into each request by the listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +67,7 @@ pub struct Caller {
 
 impl Caller {
     /// The name of the local account in histories.
-    pub const MACHINE: &'static str = "this machine";
+    pub const MACHINE: &'static str = LOCAL_ACCOUNT;
 
     /// The local account, trusted without a password.
     pub fn machine(peer: PeerAddress) -> Self {

@@ -15,10 +15,23 @@ pub struct Peer {
 impl Peer {
     /// Starts a peer and waits for its first line.
     pub fn start(script: &str, args: &[&str]) -> (Self, String) {
+        Self::spawn(Command::new(told("JD_MANAGER_TEST_PYTHON")), script, args)
+    }
+
+    /// Starts a peer in a network namespace of its own, which is that of its process.
+    pub fn start_in_network(script: &str, args: &[&str]) -> (Self, String) {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--net", "--"])
+            .arg(told("JD_MANAGER_TEST_PYTHON"));
+        Self::spawn(command, script, args)
+    }
+
+    fn spawn(mut python: Command, script: &str, args: &[&str]) -> (Self, String) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/peers")
             .join(script);
-        let mut child = Command::new(told("JD_MANAGER_TEST_PYTHON"))
+        let mut child = python
             .arg("-u")
             .arg(path)
             .args(args)
@@ -45,13 +58,7 @@ impl Peer {
     /// A peer that listens, with its ports.
     pub fn listening(script: &str, args: &[&str]) -> (Self, Vec<u16>) {
         let (peer, first) = Self::start(script, args);
-        let ports = first
-            .strip_prefix("listening ")
-            .unwrap_or_else(|| panic!("{script}: {first}"));
-        (
-            peer,
-            ports.split(' ').map(|port| port.parse().unwrap()).collect(),
-        )
+        (peer, ports_of(&first))
     }
 
     pub fn template_provider(args: &[&str]) -> (Self, u16) {
@@ -66,6 +73,14 @@ impl Peer {
             .iter()
             .any(|line| line.starts_with(start))
     }
+}
+
+/// The ports in the first line of a peer that listens.
+pub fn ports_of(first: &str) -> Vec<u16> {
+    let ports = first
+        .strip_prefix("listening ")
+        .unwrap_or_else(|| panic!("{first} has no ports"));
+    ports.split(' ').map(|port| port.parse().unwrap()).collect()
 }
 
 impl Drop for Peer {

@@ -99,7 +99,8 @@ def count(text):
 
 def main():
     parser = sv2.argument_parser(__doc__)
-    parser.add_argument("--port", type=sv2.port, default=0, help="the pool's port on 127.0.0.1; 0, the default, is any free one")
+    parser.add_argument("--host", default=sv2.LOOPBACK, help="the address to listen on; default: %(default)s")
+    parser.add_argument("--port", type=sv2.port, default=0, help="the pool's port; 0, the default, is any free one")
     parser.add_argument("--jds-port", type=sv2.port, default=0, help="the job declaration server's port, likewise")
     parser.add_argument("--pool", choices=sv2.BEHAVIORS, default="normal", help="what the pool does with connections")
     parser.add_argument("--jds", choices=sv2.BEHAVIORS, default="normal", help="what the job declaration server does with them")
@@ -116,6 +117,7 @@ def main():
             lifetime=arguments.lifetime,
             serve=lambda connection, label: serve_mining(connection, label, arguments),
             behavior=arguments.pool,
+            host=arguments.host,
         ),
         sv2.Listener(
             "jds",
@@ -125,6 +127,7 @@ def main():
             lifetime=arguments.lifetime,
             serve=lambda connection, label: serve_job_declaration(connection, label, arguments),
             behavior=arguments.jds,
+            host=arguments.host,
         ),
     )
 

@@ -555,10 +555,10 @@ class Listener:
     # Reentrant, because a signal may arrive while the handler of the one before it holds the lock.
     _lock = threading.RLock()
 
-    def __init__(self, name, port_number, protocol, flags, lifetime, serve, behavior="normal"):
+    def __init__(self, name, port_number, protocol, flags, lifetime, serve, behavior="normal", host=LOOPBACK):
         """`serve` gets (Connection, label) after the handshake and SetupConnection; it returns by raising EOFError.
 
-        `behavior`: one of BEHAVIORS, what becomes of every connection.
+        `behavior`: one of BEHAVIORS, what becomes of every connection. `host`: the address to listen on.
         """
         self._behavior = behavior
         self._name = name
@@ -567,9 +567,9 @@ class Listener:
         self._lifetime = lifetime
         self._serve = serve
         try:
-            self._socket = socket.create_server((LOOPBACK, port_number))
+            self._socket = socket.create_server((host, port_number))
         except OSError as error:
-            sys.exit(f"cannot listen on {LOOPBACK}:{port_number} for the {name}: {os.strerror(error.errno)}")
+            sys.exit(f"cannot listen on {host}:{port_number} for the {name}: {os.strerror(error.errno)}")
         self.port = self._socket.getsockname()[1]
 
     def start(self):

@@ -225,7 +225,6 @@ fn why_metric(name: &str, value: f64, side: ThresholdSide, threshold: f64) -> Co
     } else {
         "below"
     };
-    let about = metric(name).map_or("", |(metric, _)| metric.help);
     let title = uncapitalized(&title(name));
     let is_count = metric(name).is_some_and(|(metric, _)| metric.unit == Unit::Count);
     let shown = if is_count && title.ends_with('s') {
@@ -235,7 +234,7 @@ fn why_metric(name: &str, value: f64, side: ThresholdSide, threshold: f64) -> Co
     };
     ConditionReason {
         words: format!("{shown}, {side} {threshold}"),
-        text: about.into(),
+        text: String::new(),
     }
 }
 

@@ -274,7 +274,7 @@ fn monitoring(look: &Snapshot<'_>) -> CheckOutcome {
         }
         Some(MonitoringState::Not { .. }) | None => unknown("Monitoring has not responded yet."),
         Some(MonitoringState::Moving | MonitoringState::Still(_)) => {
-            well("Monitoring is responding.")
+            well("The client's monitoring port is responding.")
         }
     }
 }

@@ -52,21 +52,21 @@ impl Remediation {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Solo => {
-                "Restart if it is mining solo even though a pool is configured, as soon as the pool and its job declaration server are available again"
+                "Restart the client if it is mining solo even though a pool is configured, as soon as the pool and its job declaration server are available again"
             }
             Self::Silent => {
-                "Restart if the pool stops responding on an open connection, as soon as a pool and its job declaration server are available"
+                "Restart the client if the pool stops responding on an open connection, as soon as a pool and its job declaration server are available"
             }
             Self::Hung => {
-                "Restart if it hangs: no log output and no response from its monitoring port for 2 minutes"
+                "Restart the client if it hangs: no log output and no response from its monitoring port for 2 minutes"
             }
-            Self::Frozen => "Restart if its metrics stop updating",
-            Self::Memory => "Restart before it reaches its memory limit",
+            Self::Frozen => "Restart the client if its metrics stop updating",
+            Self::Memory => "Restart the client before it reaches its memory limit",
             Self::Translator => {
                 "Restart only the translator for Stratum V1 miners if it has no connection to the client, or does not respond, for 2 minutes"
             }
             Self::Preferred => {
-                "Restart if it is using a fallback pool and a preferred pool has been available for 10 minutes"
+                "Restart the client if it is using a fallback pool and a preferred pool has been available for 10 minutes"
             }
         }
     }

@@ -126,7 +126,7 @@ impl HealthPage {
         let mut say = |what, words: String, at| facts.push(HealthFact { what, words, at });
         if standing.work != WorkState::Unknown {
             say(
-                "Mining target",
+                "Mining for",
                 self.report.place.clone(),
                 standing.work.since(),
             );

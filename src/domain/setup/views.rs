@@ -321,7 +321,10 @@ impl StepPage {
     fn kinds(&self) -> Vec<(String, String)> {
         pairs([
             ("ipc", "Bitcoin Core 30 or 31 on this machine"),
-            ("sv2tp", "Template provider by address, such as sv2-tp"),
+            (
+                "sv2tp",
+                "Another template provider, such as sv2-tp (enter its address)",
+            ),
         ])
     }
 

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::tags::{client_of_tag, least_client_of_tag, order_of_tag};
+use crate::base::actor::actor_text;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{InstanceId, JobId};
 use crate::domain::configs::ClientVersion;
@@ -128,6 +129,13 @@ pub struct ReleaseSkip {
     pub skipped_at: Timestamp,
     /// User, for example `ada (page)`.
     pub skipped_by: String,
+}
+
+impl ReleaseSkip {
+    /// Who skipped it, in words: `by ada (web page)`.
+    pub fn skipper(&self) -> String {
+        actor_text(&self.skipped_by).unwrap_or_default()
+    }
 }
 
 /// Whether a release is newer than the version in use. Compares versions, not dates.

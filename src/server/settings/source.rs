@@ -55,7 +55,7 @@ pub struct SettingsInput {
     /// If there are no users yet, print a code for creating the first user in the browser.
     #[arg(long, env = "JD_MANAGER_SETUP", num_args = 0..=1, default_missing_value = "true", value_name = "YES")]
     pub(super) setup: Option<bool>,
-    /// File with the password of the user "admin", which is created or updated at each startup.
+    /// File with the password for the user "admin". Each startup creates or updates this user.
     /// Alternatively, set JD_MANAGER_PASSWORD to the password.
     #[arg(long, env = "JD_MANAGER_PASSWORD_FILE", value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
@@ -85,21 +85,21 @@ pub struct SettingsInput {
     /// Requires --tls-key.
     #[arg(long, env = "JD_MANAGER_TLS_CERT", value_name = "FILE", value_parser = path_or_none())]
     pub(super) tls_cert: Option<PathBuf>,
-    /// Private key of --tls-cert, in PEM format and without a password.
+    /// Private key for --tls-cert, in PEM format and without a password.
     #[arg(long, env = "JD_MANAGER_TLS_KEY", value_name = "FILE", value_parser = path_or_none())]
     pub(super) tls_key: Option<PathBuf>,
     /// Unix socket for local commands; empty for none [default: manager.sock in the
     /// data directory].
     #[arg(long, env = "JD_MANAGER_SOCKET", value_name = "FILE", value_parser = path_or_none())]
     pub(super) socket: Option<PathBuf>,
-    /// Trusted proxies (X-Forwarded-For, X-Forwarded-Proto and Forwarded): addresses or
-    /// networks, separated by commas [default: none].
+    /// Proxies whose X-Forwarded-For, X-Forwarded-Proto and Forwarded headers are trusted:
+    /// addresses or networks, separated by commas [default: none].
     #[arg(long, env = "JD_MANAGER_TRUSTED_PROXIES", value_name = "NETWORKS")]
     pub(super) trusted_proxies: Option<NetworkList>,
     /// Maximum number of TCP connections [default: 2048].
     #[arg(long, env = "JD_MANAGER_MAX_CONNECTIONS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(16..=65_536))]
     pub(super) max_connections: Option<u32>,
-    /// Sustained requests per second from one address; 0 for no limit; local addresses are not
+    /// Maximum requests per second from one address; 0 for no limit; local addresses are not
     /// limited [default: 100].
     #[arg(long, env = "JD_MANAGER_MAX_REQUESTS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(super) max_requests: Option<u32>,

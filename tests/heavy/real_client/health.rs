@@ -212,7 +212,7 @@ async fn self_healing_that_is_switched_off_leaves_the_client_alone() {
         .await;
     assert_eq!(
         health(&manager, &id).await["cures"],
-        json!({ "solo": true, "hung": false, "frozen": false, "memory": true, "preferred": false, "silent": false })
+        json!({ "solo": true, "hung": false, "frozen": false, "memory": true, "preferred": false, "silent": false, "translator": false })
     );
     until_place(&manager, &id, "pool 1 of 1").await;
     assert_eq!(cures(&manager, &id).await.len(), 1);

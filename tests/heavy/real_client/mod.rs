@@ -7,6 +7,7 @@ mod farm;
 mod health;
 mod metrics;
 mod node;
+mod packet_loss;
 mod parsing;
 mod pools;
 mod setup;

@@ -61,22 +61,24 @@ async fn until_found(
     }
 }
 
-/// The pool accepts connections and answers nothing, as behind a router that has forgotten the
-/// connection.
-async fn frozen_pool() {
-    let (_provider, provider) = Peer::template_provider(&["--interval", "10"]);
-    let (pool, ports) = Peer::listening("pool.py", &[]);
+/// Starts a client and a miner for the pool, lets it become silent, and lets it answer again. The
+/// silence is reported, and does not restart the client.
+pub async fn pool_is_silent(
+    config: &Value,
+    silence: impl FnOnce(),
+    answer: impl FnOnce(),
+    measurement: &str,
+) {
     let manager = manager().await;
-    let config = pool_config(free_port(), free_port(), provider, ports[0], ports[1]);
-    let (id, before) = start(&manager, "barn", &config).await;
+    let (id, before) = start(&manager, "barn", config).await;
     until_place(&manager, &id, "pool 1 of 1").await;
-    let _miner = miner_of(&config);
+    let _miner = miner_of(config);
     until_within(Duration::from_secs(90), "the pool answers", &mut || async {
         let health = manager.json(&format!("/api/health/{id}")).await;
         (health["standing"]["pool_answers"]["gaps"].as_u64() >= Some(6)).then_some(())
     })
     .await;
-    signal(pool.child.id(), Signal::STOP);
+    silence();
     let took = until_found(
         &manager,
         &id,
@@ -85,7 +87,7 @@ async fn frozen_pool() {
         FOUND,
     )
     .await;
-    report("silent-pool-unhealthy", took, "s", FOUND.as_secs_f64());
+    report(measurement, took, "s", FOUND.as_secs_f64());
     let message = check(&manager, &id, "upstream").await.1;
     assert!(message.contains("shares are unacknowledged"), "{message}");
     let overview = manager.page("/").await;
@@ -95,10 +97,27 @@ async fn frozen_pool() {
     assert!(cures(&manager, &id).await.is_empty());
     let now = manager.json(&format!("/api/instances/{id}")).await;
     assert_eq!(now["pid"], before["pid"]);
-    signal(pool.child.id(), Signal::CONT);
-    until("it is well again", || async {
-        (check(&manager, &id, "upstream").await.0 == "healthy").then_some(())
-    })
+    answer();
+    until_within(
+        Duration::from_secs(120),
+        "it is well again",
+        &mut || async { (check(&manager, &id, "upstream").await.0 == "healthy").then_some(()) },
+    )
+    .await;
+}
+
+/// The pool accepts connections and answers nothing, while its system keeps them open.
+async fn frozen_pool() {
+    let (_provider, provider) = Peer::template_provider(&["--interval", "10"]);
+    let (pool, ports) = Peer::listening("pool.py", &[]);
+    let config = pool_config(free_port(), free_port(), provider, ports[0], ports[1]);
+    let pid = pool.child.id();
+    pool_is_silent(
+        &config,
+        || signal(pid, Signal::STOP),
+        || signal(pid, Signal::CONT),
+        "silent-pool-unhealthy",
+    )
     .await;
 }
 

@@ -1532,11 +1532,11 @@ async fn every_revision_has_an_author_and_two_can_be_compared() {
         .page(200);
     assert!(
         page.one("section[aria-labelledby=r3] .sub")
-            .starts_with("saved by this machine (web page)")
+            .starts_with("saved on this machine (web page)")
     );
     assert!(
         page.one("section[aria-labelledby=r1] span.sub")
-            .starts_with("saved by this machine (API)")
+            .starts_with("saved on this machine (API)")
     );
     let links = page.attrs("section[aria-labelledby=r2] a", "href");
     assert_eq!(links, [format!("/saved-configs/{id}/compare?from=3&to=2")]);

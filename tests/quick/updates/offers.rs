@@ -248,7 +248,7 @@ async fn a_skipped_release_is_not_offered_until_somebody_takes_that_back() {
             .page(200)
             .texts("p.notice")
             .join(" ")
-            .contains("Skipped by this machine (page)")
+            .contains("on this machine (web page). It is neither offered")
     );
     // To skip it again changes nothing, by its client's version or otherwise.
     let again = manager

@@ -359,7 +359,10 @@ fn choices(key: &str) -> Vec<(String, String)> {
     match key {
         "mode" => options(MiningMode::iter().map(|mode| (mode, mode_text(mode)))),
         "template_provider" => options([
-            ("sv2tp", "Template provider by address, such as sv2-tp"),
+            (
+                "sv2tp",
+                "Another template provider, such as sv2-tp (enter its address)",
+            ),
             ("ipc", "Bitcoin Core 30 or 31 on this machine"),
         ]),
         "template_provider_type.BitcoinCoreIpc.version" => {
