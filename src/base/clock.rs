@@ -40,6 +40,11 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// The time between both, whichever is earlier.
+    pub fn distance(self, other: Self) -> Duration {
+        self.since(other).max(other.since(self))
+    }
+
     fn jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
@@ -104,7 +109,7 @@ impl JsonSchema for Timestamp {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "type": "string", "format": "date-time", "description": "Time, RFC 3339 in UTC with milliseconds.",
+            "type": "string", "format": "date-time", "description": "Time in RFC 3339 format, in UTC with milliseconds.",
             "examples": ["2026-11-22T21:29:59.204Z"],
         })
     }

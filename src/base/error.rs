@@ -129,7 +129,7 @@ fn summary(errors: &[FieldError]) -> String {
     match errors {
         [] => "The request is not valid.".into(),
         [one] => one.detail.clone(),
-        [first, rest @ ..] => format!("{} And {} more.", first.detail, rest.len()),
+        [first, rest @ ..] => format!("{} Other errors: {}.", first.detail, rest.len()),
     }
 }
 
@@ -141,7 +141,7 @@ impl Error {
         let cause = cause.into();
         match machine_fault(&*cause) {
             Some(detail) => {
-                tracing::warn!(%cause, "rejected by the system");
+                tracing::warn!(%cause, "the system reported an error");
                 Self::Unavailable {
                     detail,
                     retry_after: Some(RETRY_AFTER),
@@ -276,7 +276,7 @@ fn io_fault(cause: &io::Error) -> Option<MachineFault> {
             "nothing was saved. Mount it read-write. The kernel log may show the reason.",
         )),
         (ErrorKind::PermissionDenied, _) => Some((
-            "jd-manager has no permission",
+            "Permission denied",
             "the action failed. Check the owner and mode of the data directory.",
         )),
         (_, Some(EMFILE)) => Some((
@@ -310,7 +310,7 @@ fn database_fault(text: &str) -> Option<MachineFault> {
             &["unable to open database file"],
             (
                 "The database file cannot be opened",
-                "the action failed. Either jd-manager has too many open files, or it has no permission.",
+                "the action failed. Either jd-manager has too many open files, or it does not have permission to open the file.",
             ),
         ),
     ];
@@ -353,7 +353,7 @@ mod tests {
             (24, "jd-manager has too many open files"),
             (23, "The system has too many open files"),
             (5, "disk reported an error"),
-            (13, "no permission"),
+            (13, "Permission denied"),
         ] {
             let told = detail(io::Error::from_raw_os_error(number).into()).unwrap_or_default();
             assert!(told.contains(says), "{number}: {told}");

@@ -36,7 +36,7 @@ impl Role {
             Self::Viewer => "can view everything except secrets",
             Self::Operator => "can start, stop and update instances, and mute alerts",
             Self::Admin => {
-                "full access, including configurations, keys, channels, users and backups"
+                "has full access, including configurations, keys, channels, users and backups"
             }
         }
     }

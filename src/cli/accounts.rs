@@ -29,7 +29,7 @@ pub struct NewPassword {
     /// Read the password from the first line of standard input instead of asking for it.
     #[arg(long)]
     stdin: bool,
-    /// Only remove the second factor, for example if the authenticator was lost.
+    /// Remove the user's second factor and keep the password, for example if the authenticator is lost.
     #[arg(long, conflicts_with_all = ["role", "stdin"])]
     without_second_factor: bool,
 }
@@ -73,7 +73,7 @@ async fn note(access: &Access, action: &str) -> Result<(), String> {
         actor: Caller::MACHINE.into(),
         role: Role::Admin.name().into(),
         address: String::new(),
-        action: format!("{action}, on the command line"),
+        action: format!("{action} on the command line"),
         path: String::new(),
         status: 200,
     };
@@ -110,8 +110,8 @@ pub async fn set_password(settings: Settings, wanted: NewPassword) -> Result<(),
         .map_err(|e| e.to_string())?;
     let shown = on_terminal(name);
     if changed {
-        note(&access, &format!("set the password of {name}")).await?;
-        println!("Password of {shown} set. All sessions of {shown} were signed out.");
+        note(&access, &format!("set the password for {name}")).await?;
+        println!("Set the password for {shown} and signed out all their sessions.");
     } else {
         println!("{shown} already has this password and role. Nothing was changed.");
     }
@@ -129,7 +129,7 @@ fn from_stdin() -> Result<String, String> {
 
 fn asked(name: &str) -> Result<String, String> {
     if !std::io::stdin().is_terminal() {
-        return Err("there is no terminal to ask for the password. Pass the password on standard input with --stdin.".into());
+        return Err("cannot ask for the password because there is no terminal. Pass it on standard input with --stdin.".into());
     }
     let ask = |what: &str| {
         rpassword::prompt_password(what).map_err(|e| format!("cannot read the password: {e}"))

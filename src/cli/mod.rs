@@ -56,7 +56,7 @@ struct ServeArgs {
 /// The data directory, for commands that work on it directly, without a running manager.
 #[derive(Debug, clap::Args)]
 struct DataDirArgs {
-    /// Directory with the database, instances, clients and backups [default:
+    /// Directory for the database, instances, clients and backups [default:
     /// $XDG_DATA_HOME/jd-manager].
     #[arg(long, env = "JD_MANAGER_DATA_DIR", value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
@@ -80,7 +80,7 @@ enum CliCommand {
     Serve(Box<ServeArgs>),
     /// Try jd-manager with simulated clients and a temporary data directory.
     Demo(Box<ServeArgs>),
-    /// Check whether the running jd-manager is healthy; exits with 0 if it is.
+    /// Check whether the running jd-manager is healthy; exit with code 0 if it is.
     Healthcheck(Box<ServeArgs>),
     /// Print the API documentation (OpenAPI 3.1, JSON). Needs neither a data directory nor a
     /// running jd-manager.
@@ -99,7 +99,7 @@ enum CliCommand {
         #[command(flatten)]
         place: DataDirArgs,
     },
-    /// Set a user's password. Creates the user if it does not exist.
+    /// Set a user's password, and create the user if necessary.
     SetPassword {
         #[command(flatten)]
         place: DataDirArgs,
@@ -118,13 +118,13 @@ enum CliCommand {
     /// Print a shell completion script, for example: jd-manager completions bash >
     /// ~/.local/share/bash-completion/completions/jd-manager
     Completions {
-        /// The shell.
+        /// Shell to print the script for.
         shell: clap_complete::Shell,
     },
-    /// Write manual pages, one per command, into a directory, for example: jd-manager man
+    /// Write manual pages, one per command, to a directory, for example: jd-manager man
     /// ~/.local/share/man/man1
     Man {
-        /// The directory. It is created if it does not exist.
+        /// Directory to write to. It is created if it does not exist.
         dir: PathBuf,
     },
     /// Internal: run the keeper of one instance.

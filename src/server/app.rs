@@ -401,7 +401,7 @@ async fn show_life(instances: InstanceService, db: Db, serves: String) {
             let is_readable = db.read(|c| Ok(has_table(c, "instances")?)).await?;
             if !is_readable {
                 return Err(crate::base::error::Error::internal(
-                    "the database has no table of instances",
+                    "the database has no instances table",
                 ));
             }
             match db.write_as(WriteMode::UNSYNCED.prompt(), |_| Ok(())).await {

@@ -73,7 +73,7 @@ fn groups() -> Vec<RouteGroup> {
         ),
         group(
             "Miners",
-            "Which miners work.",
+            "Miners and their states.",
             [miners::route_table::routes()],
         ),
         group(
@@ -113,7 +113,7 @@ fn groups() -> Vec<RouteGroup> {
         ),
         group(
             "First generation",
-            "The original API for a single client without ids. Still supported.",
+            "The original API, for a single client and without ids. Still supported.",
             [legacy_api::route_table::routes()],
         ),
         group("jd-manager", "jd-manager itself.", [manager_routes()]),

@@ -12,8 +12,8 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 
 use super::problem::ProblemResponse;
-pub use crate::base::actor::LOCAL_ACCOUNT;
-use crate::base::role::Role;
+use crate::base::actor::LOCAL_ACCOUNT;
+pub use crate::base::role::Role;
 
 /// The other end of a connection. Put into each request by the listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl Caller {
         Err(ProblemResponse::new(
             StatusCode::FORBIDDEN,
             format!(
-                "This requires the role {needed}; {} has the role {}. An admin can change roles.",
+                "This requires the {needed} role; {} has the {} role. An admin can change roles.",
                 self.title(),
                 self.role
             ),

@@ -67,7 +67,7 @@ fn page_title(status: StatusCode) -> &'static str {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "File type not supported",
         StatusCode::MISDIRECTED_REQUEST => "Unknown host name",
         StatusCode::TOO_MANY_REQUESTS => "Too many requests",
-        StatusCode::SERVICE_UNAVAILABLE => "Not available now",
+        StatusCode::SERVICE_UNAVAILABLE => "Not available right now",
         StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => "Timeout",
         _ => "Something went wrong",
     }

@@ -88,7 +88,7 @@ pub const TERMS: &[GlossaryTerm] = &[
     term(
         "JD client",
         "jd-client",
-        "The program jd_client_sv2, which gets block templates from your node, gives work to your miners and declares it to a pool.",
+        "The program jd_client_sv2, which gets block templates from your node, gives work to your miners and declares that work to a pool.",
     ),
     term(
         "Job",
@@ -143,7 +143,7 @@ pub const TERMS: &[GlossaryTerm] = &[
     term(
         "Stratum V1, Stratum V2",
         "stratum",
-        "The old and the new protocols between miners and pools; JD clients require Stratum V2.",
+        "The old and new protocols between miners and pools; JD clients require Stratum V2.",
     ),
     term(
         "Template provider",
@@ -163,7 +163,7 @@ pub const TERMS: &[GlossaryTerm] = &[
     term(
         "Worker",
         "worker",
-        "One of an account's miners; its name follows a dot, as in account.worker.",
+        "A miner that belongs to a pool account; its name follows a dot, as in account.worker.",
     ),
 ];
 

@@ -50,7 +50,7 @@ async fn monitoring_that_stands_still_is_noticed_and_the_client_restarted_once()
         cured["reason"]
             .as_str()
             .unwrap()
-            .contains("the client's metrics have not updated for"),
+            .contains("the client's metrics have not been updated for"),
         "{cured}"
     );
     let status = manager

@@ -251,7 +251,7 @@ fn every_operation_says_what_it_does_and_who_may() {
             Some(role) => {
                 assert!(
                     ["viewer", "operator", "admin"].contains(&role)
-                        && said.contains(&format!("the role {role}")),
+                        && said.contains(&format!("the {role} role")),
                     "{at}"
                 )
             }

@@ -18,7 +18,7 @@ use super::{alerts, configs, health, instances, logs, miners, node, updates};
 
 /// Printed below the help of each subcommand.
 const CODES: &str =
-    "Exit codes: 0 success; 1 failure (also if one of several failed); 2 usage error.";
+    "Exit codes: 0 success; 1 failure (even if only one of several actions failed); 2 usage error.";
 
 /// Subcommands that talk to a running manager.
 #[derive(Debug, Subcommand)]
@@ -49,10 +49,10 @@ pub enum ClientCommand {
         #[command(flatten)]
         way: TargetArgs,
     },
-    /// Show the health of instances: problems and how to fix them.
+    /// Show the health of instances, their problems and how to fix them.
     #[command(
-        after_help = "Exit codes: 0 no instance is unhealthy (with --strict, none has a warning either; stopped instances do not count); 3 an instance is unhealthy;
-1 the check failed; 2 usage error.
+        after_help = "Exit codes: 0 no instance is unhealthy; 3 an instance is unhealthy (with --strict, warnings count as unhealthy; stopped instances are ignored);
+1 the command failed; 2 usage error.
 
 Examples:
   jd-manager health || echo 'an instance is unhealthy'
@@ -67,7 +67,7 @@ Examples:
         #[command(flatten)]
         way: TargetArgs,
     },
-    /// List the miners of one or all instances, with hashrate and today's shares.
+    /// List the miners of one or all instances, with their hashrate and today's shares.
     #[command(after_help = format!("{CODES}\n\nExamples:
   jd-manager miners
   jd-manager miners barn
@@ -82,7 +82,7 @@ Examples:
     },
     /// Check whether a client can use Bitcoin Core on the machine that runs jd-manager.
     #[command(
-        after_help = "Exit codes: 0 connected; 3 a client cannot use the node (the output shows why); 1 the check failed; 2 usage error.
+        after_help = "Exit codes: 0 a client can use the node; 3 a client cannot use it (the output shows why); 1 the command failed; 2 usage error.
 
 Examples:
   jd-manager node check
@@ -110,7 +110,7 @@ Examples:
         way: TargetArgs,
     },
     /// Show installed clients, check for updates, install clients and switch to them.
-    #[command(after_help = format!("{CODES}\nCtrl-C stops waiting, but not the job. To cancel the job, run jd-manager updates cancel.\n\nExamples:
+    #[command(after_help = format!("{CODES}\nCtrl-C does not cancel the job. To cancel it, run jd-manager updates cancel.\n\nExamples:
   jd-manager updates check
   jd-manager updates install v0.8.0 --switch
   jd-manager updates rollback"))]
@@ -122,7 +122,7 @@ Examples:
         #[command(flatten)]
         way: TargetArgs,
     },
-    /// Show active alerts and mutes.
+    /// Show active alerts and muted instances.
     #[command(after_help = format!("{CODES}\n\nExample:
   jd-manager alerts --json | jq '.standing | length'"))]
     Alerts {

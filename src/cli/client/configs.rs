@@ -26,13 +26,13 @@ pub enum ConfigsCommand {
     /// List the saved configurations. This is the default.
     #[command(visible_alias = "ls")]
     List {
-        /// Show only configurations with this text in the name, description or a value. Case is
+        /// Show only configurations with this text in their name, description or values. Case is
         /// ignored.
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
     },
     /// Show the client's configuration file, with the secret key masked. Warnings are printed
-    /// on standard error.
+    /// to standard error.
     Show {
         /// Name or id of the configuration (the first characters of the id are enough).
         name: String,
@@ -48,17 +48,17 @@ pub enum ConfigsCommand {
     Export {
         /// Name or id of the configuration (the first characters of the id are enough).
         name: String,
-        /// Include the secret key. Requires the role admin and is recorded in the audit log.
+        /// Include the secret key. Requires the admin role and is recorded in the audit log.
         #[arg(long)]
         with_secret: bool,
-        /// Export the file for this program. The translator's file contains no secret.
+        /// Export the file for this program. The translator's file contains no secrets.
         #[arg(long, value_enum, default_value_t, conflicts_with = "with_secret")]
         program: FileProgram,
-        /// Write to this new file, readable only by its owner, instead of standard output.
+        /// Write to a new file that only its owner can read, instead of standard output.
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Import a client's configuration file, from any version, or add a translator's file to a
+    /// Import a configuration file of any client version, or add a translator's file to a
     /// saved configuration.
     Import {
         /// The file, or - for standard input.
@@ -72,7 +72,7 @@ pub enum ConfigsCommand {
         /// Import for solo mining, regardless of the mode in the file.
         #[arg(long)]
         solo: bool,
-        /// The file is a translator's: add its settings to this saved configuration (name or id).
+        /// Import a translator's file: add its settings to this saved configuration (name or id).
         #[arg(long, value_name = "NAME", conflicts_with_all = ["name", "fresh_keys", "solo"])]
         into: Option<String>,
     },
@@ -81,7 +81,7 @@ pub enum ConfigsCommand {
         /// The file (TOML or JSON), or - for standard input.
         file: PathBuf,
     },
-    /// Test a saved configuration with the real programs, without mining, and its connections.
+    /// Test a saved configuration with the real programs, without mining, and test its connections.
     Try {
         /// Name or id of the configuration (the first characters of the id are enough).
         name: String,
@@ -329,7 +329,7 @@ pub(super) async fn run(
                 .map(|one| format!("\"{}\"", in_line(&one.name)))
                 .collect();
             consent.to(&format!(
-                "Delete {} and all its revisions?",
+                "Delete {}, including all revisions?",
                 shown.join(", ")
             ))?;
             for one in meant {
@@ -378,7 +378,7 @@ async fn show_list(
     }
     if all.is_empty() {
         return paper.line(match search {
-            Some(_) => "No configuration matches.",
+            Some(_) => "No configurations match.",
             None => {
                 "There are no configurations yet. Import a client's file with: jd-manager configs import FILE"
             }
@@ -545,7 +545,7 @@ async fn check(
         if is_valid {
             let but = match remarks.warnings.len() {
                 0 => String::new(),
-                1 => ", with a warning".into(),
+                1 => ", with 1 warning".into(),
                 many => format!(", with {many} warnings"),
             };
             paper.line(&format!("The configuration is valid{but}."))?;

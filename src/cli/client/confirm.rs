@@ -22,7 +22,7 @@ impl DeletionConsent {
         }
         if !std::io::stdin().is_terminal() {
             return Err(CommandError::Misused(
-                "there is no terminal to ask for confirmation. Nothing was deleted. Use --yes to delete without asking.".into(),
+                "cannot ask for confirmation because there is no terminal. Nothing was deleted. To delete without asking, use --yes.".into(),
             ));
         }
         let _ = write!(std::io::stderr(), "{question} [y/N] ");

@@ -111,7 +111,7 @@ impl ApiConnection {
         };
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong(
-                "the URL must not contain a name or password, because every user of this machine could see them. Use a token",
+                "the URL must not contain a name or password, because any user on this machine could see them. Use a token",
             ));
         }
         if url.query().is_some() || url.fragment().is_some() {

@@ -18,10 +18,10 @@ use super::time::age;
 #[derive(Args, Clone, Debug)]
 #[command(subcommand_negates_reqs = true)]
 pub struct HealthArgs {
-    /// Show all health checks of this instance: its name or id (the first characters of the id are
+    /// Show all health checks for this instance (name or id; the first characters of the id are
     /// enough).
     name: Option<String>,
-    /// Count a warning as unhealthy.
+    /// Treat warnings as unhealthy.
     #[arg(long, global = true)]
     strict: bool,
     #[command(subcommand)]
@@ -31,7 +31,7 @@ pub struct HealthArgs {
 /// The subcommands of `jd-manager health`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum HealthCommand {
-    /// Run the health checks now instead of showing the latest results.
+    /// Run the health checks now and show the results.
     Check {
         /// Names or ids of instances (the first characters of an id are enough).
         #[arg(required = true, value_name = "NAME")]

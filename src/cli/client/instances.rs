@@ -72,7 +72,7 @@ pub enum InstancesCommand {
         /// On or off.
         value: OnOff,
     },
-    /// Stop and delete instances and their history, logs and files.
+    /// Stop instances and delete them with their history, logs and files.
     #[command(visible_alias = "rm")]
     Delete(DeletionTarget),
 }
@@ -83,7 +83,7 @@ pub struct InstanceSelection {
     /// Show only instances in this state. Can be repeated.
     #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(InstanceState::VARIANTS))]
     state: Vec<String>,
-    /// Show only instances with this text in their name or the name of their configuration. Case is
+    /// Show only instances with this text in their name or configuration name. Case is
     /// ignored.
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
@@ -168,7 +168,7 @@ pub(super) async fn run(
                 .collect::<Result<_, _>>()?;
             let shown: Vec<String> = meant.iter().map(|one| in_line(&one.name)).collect();
             consent.to(&format!(
-                "Delete {} and all its history, logs and files?",
+                "Delete {}, including all history, logs and files?",
                 shown.join(", ")
             ))?;
             for one in meant {
@@ -234,7 +234,7 @@ async fn list(
         return paper.line(if total == 0 {
             "There are no instances yet. Set up mining on the web page, or create one from a saved configuration: jd-manager instances create NAME --config NAME"
         } else {
-            "No instance matches."
+            "No instances match."
         });
     }
     let figures = figures(manager).await?;
@@ -352,7 +352,7 @@ async fn show(
     table.fact("autostart", Some(if one.autostart { "on" } else { "off" }));
     let limit = one.restart_limit.map(|limit| {
         format!(
-            ", at most {} failures within {}",
+            ", gives up after {} failures within {}",
             limit.failures,
             length(limit.within_s)
         )
@@ -368,7 +368,7 @@ async fn show(
     table.fact(
         "restarts",
         Some(format!(
-            "{} automatic, {} failures in a row",
+            "{} automatic; consecutive failures: {}",
             one.restarts, one.failures
         )),
     );

@@ -26,13 +26,13 @@ pub struct LifecycleTargets {
         value_name = "NAME"
     )]
     names: Vec<String>,
-    /// All instances.
+    /// Apply to all instances.
     #[arg(long)]
     all: bool,
-    /// Do not wait until the instances are running or stopped.
+    /// Return immediately, without waiting for the instances to start or stop.
     #[arg(long)]
     no_wait: bool,
-    /// Wait at most this many seconds. An instance still starting at that point keeps starting.
+    /// Wait at most this many seconds. After that, jd-manager continues in the background.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400), conflicts_with = "no_wait")]
     timeout: u64,
 }

@@ -22,17 +22,17 @@ use super::time::of_log;
 pub struct LogsArgs {
     /// Name or id of the instance (the first characters of the id are enough).
     name: String,
-    /// Follow the log until Ctrl-C. No line is missed, even if jd-manager restarts.
+    /// Follow the log until you press Ctrl-C. No lines are lost, even if jd-manager restarts.
     #[arg(long, short)]
     follow: bool,
-    /// Number of latest lines to show first [default: 100, or 10 with --follow].
+    /// Number of most recent lines to show first [default: 100, or 10 with --follow].
     #[arg(long, short = 'n', value_name = "COUNT")]
     lines: Option<usize>,
-    /// Program whose log is shown: the client, the translator for Stratum V1 miners, or both, merged by
+    /// Program whose log to show: the client, the translator for Stratum V1 miners, or both, merged by
     /// time [default: client].
     #[arg(long, value_name = "PROGRAM", value_parser = ["client", "translator", "all"])]
     program: Option<String>,
-    /// Show only lines of this level and above.
+    /// Show only lines at or above this level.
     #[arg(long, value_name = "LEVEL", value_parser = ["trace", "debug", "info", "warn", "error"])]
     level: Option<String>,
     /// Show only lines with this text in the message or module. Case is ignored.

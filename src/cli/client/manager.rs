@@ -163,7 +163,7 @@ impl RemoteManager {
             ),
             (StatusCode::FORBIDDEN, Some(token)) => format!(
                 "The request used the token in {}. Create a token with a sufficient role on that machine: jd-manager token create NAME \
-                 --role operator, or --role admin for configurations and to create, change or delete.",
+                 --role operator, or --role admin to work with configurations or to create, change or delete anything.",
                 token.whence
             ),
             (StatusCode::MISDIRECTED_REQUEST, _) => {

@@ -18,7 +18,7 @@ const PAGE: usize = 1000;
 /// The arguments of `jd-manager miners`.
 #[derive(Args, Clone, Debug)]
 pub struct MinersArgs {
-    /// Only those of this instance: its name, its id, or the beginning of its id.
+    /// Name or id of the instance (the first characters of the id are enough) [default: all instances].
     instance: Option<String>,
 }
 
@@ -66,16 +66,19 @@ pub(super) async fn run(
         ));
     }
     let read = |raw: Box<RawValue>| {
-        serde_json::from_str(raw.get())
-            .map_err(|e| CommandError::Failed(format!("a miner cannot be understood: {e}")))
+        serde_json::from_str(raw.get()).map_err(|e| {
+            CommandError::Failed(format!(
+                "the response contains a miner that cannot be read: {e}"
+            ))
+        })
     };
     let miners: Vec<ApiMiner> = miners.into_iter().map(read).collect::<Result<_, _>>()?;
     if miners.is_empty() {
-        return paper.line("No miner has connected yet. The page of an instance shows the address to enter in a miner.");
+        return paper.line("No miners have connected yet. The instance page shows the address to enter in your miner.");
     }
     table(&miners, args.instance.is_none()).write(paper)?;
     if unlisted > 0 {
-        paper.line(&format!("{unlisted} more are connected and not listed."))?;
+        paper.line(&format!("Connected but not listed: {unlisted}."))?;
     }
     Ok(())
 }

@@ -59,7 +59,7 @@ pub(super) fn find<'a>(
                 candidates.push(format!("{} more", found.len() - SHOWN));
             }
             Err(CommandError::Failed(format!(
-                "\"{wanted}\" is the start of several ids: {}. Enter more characters.",
+                "\"{wanted}\" matches the start of several ids: {}. Enter more characters.",
                 candidates.join(", ")
             )))
         }

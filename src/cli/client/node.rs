@@ -14,20 +14,20 @@ use super::text::{in_line, plain};
 /// The subcommands of `jd-manager node`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum NodeCommand {
-    /// Check a node's socket, and the node itself by test-starting the client in use.
+    /// Check a node's socket, then briefly start the client in use to check the node itself.
     Check(NodeCheckArgs),
 }
 
 /// The arguments of `jd-manager node check`.
 #[derive(Args, Clone, Debug)]
 pub struct NodeCheckArgs {
-    /// The node's socket or data directory [default: the default locations].
+    /// The node's socket or data directory [default: search the default locations].
     path: Option<PathBuf>,
     /// The node's expected network: mainnet, testnet4, signet or regtest [default: derived from
     /// the path].
     #[arg(long)]
     network: Option<String>,
-    /// Version of Bitcoin Core in the configuration: 30 or 31 [default: try both].
+    /// Bitcoin Core version that the client is configured for: 30 or 31 [default: try both].
     #[arg(long, value_name = "VERSION")]
     core_version: Option<u8>,
 }
@@ -107,7 +107,7 @@ fn write(found: &ApiNodeCheck, paper: &mut TerminalOutput) -> Result<(), Command
     facts.fact("socket", Some(&found.path));
     facts.fact("network", Some(&found.network));
     facts.fact("version", found.version.map(|version| version.to_string()));
-    facts.fact("data_dir", found.data_dir.as_ref());
+    facts.fact("data directory", found.data_dir.as_ref());
     facts.write(paper)?;
     if !found.advice.is_empty() {
         paper.line("")?;

@@ -21,10 +21,10 @@ pub struct TargetArgs {
     #[arg(long, value_name = "URL", global = true, conflicts_with_all = ["data_dir", "settings"])]
     url: Option<String>,
     /// File with the token [env: JD_MANAGER_TOKEN_FILE]. There is no flag for the token itself,
-    /// because every user of this machine can see command lines.
+    /// because any user on this machine could read it from the command line.
     #[arg(long, value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
-    /// PEM file with certificates to trust for HTTPS in addition to the system's, such as
+    /// PEM file with additional certificates to trust for HTTPS, such as
     /// jd-manager's own certificate.
     #[arg(long, env = "JD_MANAGER_TLS_CA", value_name = "FILE", global = true)]
     tls_ca: Option<PathBuf>,
@@ -36,7 +36,7 @@ pub struct TargetArgs {
     /// exists] [env: JD_MANAGER_SETTINGS].
     #[arg(long, value_name = "FILE", global = true)]
     settings: Option<PathBuf>,
-    /// Print the API's JSON, for programs. Errors are problem details (JSON) on standard error.
+    /// Print JSON as returned by the API. Errors are printed to standard error as problem details.
     #[arg(long, global = true)]
     pub(super) json: bool,
 }
@@ -69,7 +69,7 @@ impl TargetArgs {
             let token = or_environment(by_file)?;
             if token.is_some() && connection.is_open && !self.json {
                 complain(&format!(
-                    "jd-manager: warning: the token is sent to {} without encryption, so others on the network can read it. Turn on HTTPS in that jd-manager (--tls-cert).",
+                    "jd-manager: warning: the token is sent to {} without encryption, so others on the network can read it. Turn on HTTPS on that jd-manager (--tls-cert).",
                     plain(&connection.shown)
                 ));
             }
@@ -116,8 +116,8 @@ fn or_environment(by_file: Option<BearerToken>) -> Result<Option<BearerToken>, C
 
 fn nobody(settings: &Settings, socket: &str) -> CommandError {
     CommandError::Failed(format!(
-        "no jd-manager is running on {} (no program is listening on {socket}). Start it with jd-manager --data-dir {} or, if it is a service, with \
-         systemctl start jd-manager. For a jd-manager elsewhere, use --data-dir DIR or --url http://127.0.0.1:3000/.",
+        "no jd-manager is running with the data directory {} (no program is listening on {socket}). Start it with jd-manager --data-dir {} or, if it is a service, with \
+         systemctl start jd-manager. To use another jd-manager, pass --data-dir DIR or --url http://127.0.0.1:3000/.",
         settings.data_dir.display(),
         settings.data_dir.display(),
     ))

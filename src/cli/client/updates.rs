@@ -26,8 +26,8 @@ pub enum UpdatesCommand {
     List,
     /// Check for new releases now.
     Check,
-    /// Install a client. The client in use does not change, unless there is none or --switch is
-    /// given.
+    /// Install a client. jd-manager switches to it only if --switch is given or no client is in
+    /// use.
     Install {
         /// Release tag or client version [default: the latest release that can be installed on the
         /// machine that runs jd-manager].
@@ -35,7 +35,7 @@ pub enum UpdatesCommand {
         /// Switch the instances to this client afterward.
         #[arg(long)]
         switch: bool,
-        /// Build this version from the cargo registry, with the cargo of the user that runs
+        /// Build this version from the cargo registry with cargo, as the user that runs
         /// jd-manager.
         #[arg(long, requires = "version")]
         build: bool,
@@ -106,10 +106,10 @@ pub struct WaitArgs {
 /// The conditions for a successful switch.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct GateArgs {
-    /// Seconds within which each instance must be running [default: 90].
+    /// Time limit for each instance to be running, in seconds [default: 90].
     #[arg(long, value_name = "SECONDS")]
     ready_within: Option<u64>,
-    /// Seconds for which it must then stay healthy [default: 20].
+    /// How long each instance must then stay healthy, in seconds [default: 20].
     #[arg(long, value_name = "SECONDS")]
     watch: Option<u64>,
 }

@@ -408,7 +408,7 @@ const COUNTED_WITHIN: i64 = 3_600_000;
 /// Maximum entries of rejected requests per user within that time. Further ones are combined in one
 /// entry for each action.
 const MOST_REFUSED: i64 = 100;
-/// Maximum entries of changes per user without the role admin within that time.
+/// Maximum entries of changes per user without the admin role within that time.
 const MOST_DONE: i64 = 1000;
 
 /// Adds an entry to the audit log. A rejected request identical to an earlier one of the same actor

@@ -241,7 +241,7 @@ where
 .add(get(
             "/tokens",
             "listTokens",
-            "Lists your tokens. Admins see all tokens; a token without the role admin sees only itself.",
+            "Lists your tokens. Admins see all tokens; a token without the admin role sees only itself.",
         )
         .gives::<TokensPage>(PAGE), routes::tokens::list)
 .add(post(
@@ -255,7 +255,7 @@ where
                 .longest(64)
                 .like("scraper")
                 .required(),
-            role("The token's role; at most the role of its user.").required(),
+            role("The token's role, which cannot exceed the role of its user.").required(),
             days(),
         ])
         .answer(
@@ -282,7 +282,7 @@ where
         .asks([
             whole("limit", "Maximum number of entries.", 1, 1000).or(100),
             number("before", "Only entries before this one."),
-            text("actor", "Only entries of this user.").like("ada"),
+            text("actor", "Only entries by this user.").like("ada"),
         ])
         .gives::<AuditPage>(PAGE).for_admins(), routes::audit)
 }

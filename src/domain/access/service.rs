@@ -121,7 +121,7 @@ impl Access {
             return Ok(());
         }
         Err(format!(
-            "listen: {at} can be reached from other machines, and there are no users yet: anyone who opens the page could redirect the mining \
+            "listen: {at} can be reached from other machines and has no users yet, so anyone who opens the page could redirect the mining \
              income. Do one of the following:\n  \
              * set a password: jd-manager set-password --data-dir {data}\n  \
              * start with --setup and create the first user in the browser, with a code that is printed here\n  \

@@ -42,7 +42,7 @@ pub struct TokenRequest {
 }
 
 impl Access {
-    /// The tokens that the caller can see, by name: an admin all, others their own; a token without the role admin
+    /// The tokens that the caller can see, by name: an admin all, others their own; a token without the admin role
     /// only itself.
     pub async fn tokens(&self, caller: &Caller) -> Result<Vec<ApiToken>> {
         let (now, caller) = (self.now(), caller.clone());
@@ -66,7 +66,7 @@ impl Access {
             errors.push(FieldError::new(
                 "/role",
                 format!(
-                    "Your role is {}. You cannot create a token with the role {}.",
+                    "Your role is {}. You cannot create a token with the {} role.",
                     caller.role, wish.role
                 ),
             ));

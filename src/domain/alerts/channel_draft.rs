@@ -69,10 +69,7 @@ impl ChannelDraft {
                 None => read(&mut members, field, former.is_some()),
             };
             if former.is_none() && field.how == ChannelFieldInput::Secret && value == MASK {
-                members.refuse(
-                    field.name,
-                    "Enter the full secret. There is no saved secret to keep.",
-                );
+                members.refuse(field.name, "No secret is saved yet. Enter the full secret.");
             }
             target.insert(field.name.to_owned(), value);
         }

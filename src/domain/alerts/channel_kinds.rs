@@ -91,7 +91,7 @@ pub const KINDS: [ChannelKind; 4] = [
     ChannelKind {
         name: "telegram",
         title: "Telegram",
-        about: "Messages from your own bot. Create a bot with @BotFather, then send it a message so that it can reply.",
+        about: "Messages from your own bot. Create a bot with @BotFather, then send it a message so that it can message you.",
         fields: &[
             ChannelField {
                 is_optional: false,
@@ -111,7 +111,7 @@ pub const KINDS: [ChannelKind; 4] = [
                 ..text(
                     "server",
                     "Server",
-                    "Change only if you run your own Bot API server.",
+                    "Change this only if you run your own Bot API server.",
                 )
             },
         ],
@@ -119,7 +119,7 @@ pub const KINDS: [ChannelKind; 4] = [
     ChannelKind {
         name: "email",
         title: "E-mail",
-        about: "Sent through your mail provider. Many providers require an app password.",
+        about: "Messages sent through your mail provider. Many providers require an app password.",
         fields: &[
             text("to", "To", "Separate addresses with commas."),
             text(
@@ -137,7 +137,10 @@ pub const KINDS: [ChannelKind; 4] = [
                 how: ChannelFieldInput::Choice(&[
                     ("tls", "TLS, usually on port 465"),
                     ("starttls", "STARTTLS, usually on port 587"),
-                    ("none", "None, for a server on this machine or network"),
+                    (
+                        "none",
+                        "None (only for a server on this machine or your network)",
+                    ),
                 ]),
                 ..text(
                     "security",
@@ -150,7 +153,7 @@ pub const KINDS: [ChannelKind; 4] = [
                 ..text(
                     "port",
                     "Port",
-                    "Empty: 465 with TLS, 587 with STARTTLS, 25 without encryption.",
+                    "If empty: 465 with TLS, 587 with STARTTLS, 25 without encryption.",
                 )
             },
             ChannelField {
@@ -164,19 +167,19 @@ pub const KINDS: [ChannelKind; 4] = [
             secret(
                 "password",
                 "Password (optional)",
-                "Always sent encrypted, unless you choose no encryption.",
+                "Sent encrypted unless Encryption is set to None.",
             ),
         ],
     },
     ChannelKind {
         name: "webhook",
-        title: "Webhook (program)",
-        about: "HTTP POST with JSON to your URL, for home automation, scripts or other services.",
+        title: "Webhook",
+        about: "JSON sent to your URL by HTTP POST, for home automation, scripts or other services.",
         fields: &[
             text(
                 "url",
                 "URL",
-                "Must start with https:// or http://. Must respond with a 2xx status within ten seconds.",
+                "Starts with https:// or http://. The server must respond with a 2xx status within ten seconds.",
             ),
             secret(
                 "secret",

@@ -74,6 +74,7 @@ fn of_instance(seen: &InstanceObservation, words: String) -> NotificationItem {
         id,
         name,
         miner: String::new(),
+        rule: String::new(),
         words,
         text: String::new(),
         since: None,
@@ -111,16 +112,16 @@ pub fn of_condition(condition: &RuleCondition) -> String {
                 || "any health check".into(),
                 |name| {
                     format!(
-                        "the health check {}",
+                        "the {} health check",
                         name.parse::<HealthCheck>()
                             .map_or_else(|_| name.clone(), |check| check.title().to_owned())
                     )
                 },
             );
             let how = if *at_least == AlertSeverity::Warning {
-                "reports a warning or worse"
+                "has a warning or is unhealthy"
             } else {
-                "reports unhealthy"
+                "is unhealthy"
             };
             format!("{which} {how}")
         }

@@ -1,18 +1,19 @@
 //! Evaluates all rules on observations, and stores the resulting notifications and the new state of
 //! the rules in one transaction.
 
-use diesel::{QueryResult, SqliteConnection};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::delivery::{DeliveryWorker, HOLD, queries as posted};
+use super::delivery::DeliveryWorker;
 use super::display;
 use super::evaluate::{ConditionResult, evaluate_all};
-use super::grouping::{MOST, NotificationEvent, NotificationItem, items_of, rule_of, said};
+use super::grouping::{NotificationEvent, NotificationItem};
+use super::incident::{RuleReport, join_rules};
 use super::model::{AlertRule, InstanceObservation};
+use super::posting::{NoticePosting, RuleNotice, bundles};
 use super::queries::{self, RuleStateKey};
 use super::service::Alerts;
 use super::state_machine::{RuleState, grown, step};
@@ -30,7 +31,7 @@ struct RuleContext {
     /// Instances without recent observations: conditions that had not held long enough start again.
     is_new: HashSet<InstanceId>,
     rules: Vec<AlertRule>,
-    memories: HashMap<RuleStateKey, RuleState>,
+    states: HashMap<RuleStateKey, RuleState>,
     silences: HashMap<InstanceId, Timestamp>,
     channels: Vec<ChannelId>,
 }
@@ -38,17 +39,8 @@ struct RuleContext {
 /// The result of an evaluation.
 #[derive(Default)]
 struct EvaluationResult {
-    memories: Vec<(RuleStateKey, RuleState)>,
+    states: Vec<(RuleStateKey, RuleState)>,
     notices: Vec<RuleNotice>,
-}
-
-/// A notification of a rule about an instance.
-struct RuleNotice {
-    rule: AlertRule,
-    receivers: Vec<ChannelId>,
-    at: Timestamp,
-    event: NotificationEvent,
-    item: NotificationItem,
 }
 
 impl RuleContext {
@@ -59,6 +51,7 @@ impl RuleContext {
         now: Timestamp,
         outcome: &mut EvaluationResult,
     ) {
+        let mut reports = Vec::new();
         for rule in self
             .rules
             .iter()
@@ -73,7 +66,23 @@ impl RuleContext {
                     instance: seen.instance,
                     miner,
                 };
-                self.evaluate_rule(rule, seen, (key, verdict), &receivers, now, outcome);
+                reports.push(self.evaluate_rule(rule, seen, (key, verdict), &receivers, now));
+            }
+        }
+        join_rules(&mut reports);
+        for report in reports {
+            let miner = report.key.miner.clone();
+            if report.state != report.before {
+                outcome.states.push((report.key, report.state));
+            }
+            if let Some((event, item)) = report.notice {
+                outcome.notices.push(RuleNotice {
+                    rule: report.rule.clone(),
+                    receivers: report.receivers,
+                    at: now,
+                    event,
+                    item: NotificationItem { miner, ..item },
+                });
             }
         }
     }
@@ -89,47 +98,46 @@ impl RuleContext {
         if seen.miners.is_none() {
             return;
         }
-        let gone = self.memories.keys().filter(|key| {
+        let gone = self.states.keys().filter(|key| {
             (key.rule, key.instance) == (rule.id, seen.instance)
                 && !results.iter().any(|(miner, _)| *miner == key.miner)
         });
         let gone = gone.map(|key| (key.clone(), RuleState::default()));
-        outcome.memories.extend(gone);
+        outcome.states.extend(gone);
     }
 
     /// Evaluates a rule on what was observed of an instance or of one of its miners.
-    fn evaluate_rule(
+    fn evaluate_rule<'a>(
         &self,
-        rule: &AlertRule,
+        rule: &'a AlertRule,
         seen: &InstanceObservation,
         (key, verdict): (RuleStateKey, ConditionResult),
         receivers: &[ChannelId],
         now: Timestamp,
-        outcome: &mut EvaluationResult,
-    ) {
+    ) -> RuleReport<'a> {
         let minute = now.minute_of_day();
         let is_silenced = self
             .silences
             .get(&seen.instance)
             .is_some_and(|until| now < *until);
-        let before = self.memories.get(&key).cloned().unwrap_or_default();
-        let mut memory = before.clone();
+        let before = self.states.get(&key).cloned().unwrap_or_default();
+        let mut state = before.clone();
         if self.is_new.contains(&seen.instance) {
-            memory.prune_unseen(rule, now);
+            state.prune_unseen(rule, now);
         }
         let told = match &verdict {
             ConditionResult::Holds(_) | ConditionResult::Not | ConditionResult::Unknown
                 if seen.is_at_rest =>
             {
-                memory.rest();
+                state.rest();
                 None
             }
             ConditionResult::Unknown => {
-                memory.clear_pending();
+                state.clear_pending();
                 None
             }
             ConditionResult::Figure(figure) => {
-                let from = grown(rule, &mut memory, *figure, minute, is_silenced);
+                let from = grown(rule, &mut state, *figure, minute, is_silenced);
                 from.map(|from| {
                     (
                         NotificationEvent::Happened,
@@ -147,7 +155,7 @@ impl RuleContext {
                 let may_not = is_silenced || receivers.is_empty();
                 let notice = step(
                     rule,
-                    &mut memory,
+                    &mut state,
                     why.map(|why| why.words.as_str()),
                     now,
                     minute,
@@ -156,18 +164,13 @@ impl RuleContext {
                 notice.map(|notice| (notice.kind.into(), display::of_notice(seen, &notice, why)))
             }
         };
-        let miner = key.miner.clone();
-        if memory != before {
-            outcome.memories.push((key, memory));
-        }
-        if let Some((event, item)) = told {
-            outcome.notices.push(RuleNotice {
-                rule: rule.clone(),
-                receivers: receivers.to_vec(),
-                at: now,
-                event,
-                item: NotificationItem { miner, ..item },
-            });
+        RuleReport {
+            rule,
+            receivers: receivers.to_vec(),
+            key,
+            before,
+            state,
+            notice: told,
         }
     }
 
@@ -245,7 +248,7 @@ impl Alerts {
             let desk = RuleContext {
                 is_new,
                 rules: rules.read,
-                memories: queries::rule_states(c)?,
+                states: queries::rule_states(c)?,
                 silences: silences
                     .into_iter()
                     .map(|silence| (silence.instance_id, silence.until))
@@ -264,7 +267,7 @@ impl Alerts {
         for (seen, now) in &looks {
             desk.evaluate_rules(seen, *now, &mut outcome);
         }
-        if outcome.memories.is_empty() && outcome.notices.is_empty() {
+        if outcome.states.is_empty() && outcome.notices.is_empty() {
             return Ok(());
         }
         let (is_told, now) = (!outcome.notices.is_empty(), self.clock.now());
@@ -279,20 +282,26 @@ impl Alerts {
                     .into_iter()
                     .map(|(id, _)| id)
                     .collect();
-                for (key, memory) in outcome
-                    .memories
+                for (key, state) in outcome
+                    .states
                     .iter()
                     .filter(|(key, _)| present.contains(&key.instance))
                 {
-                    queries::set_memory(c, key, memory)?;
+                    queries::set_memory(c, key, state)?;
                 }
                 outcome
                     .notices
                     .retain(|told| present.contains(&told.item.id));
+                let states = desk.states.into_iter().chain(outcome.states);
+                let states: HashMap<RuleStateKey, RuleState> = states.collect();
+                let posting = NoticePosting {
+                    rules: &desk.rules,
+                    states: &states,
+                    in_progress: &taken,
+                    now,
+                };
                 for bundle in bundles(outcome.notices) {
-                    for channel in &bundle.receivers {
-                        post(c, &bundle, *channel, now, &taken)?;
-                    }
+                    posting.queue(c, &bundle)?;
                 }
                 Ok(())
             })
@@ -330,90 +339,6 @@ impl Alerts {
             tokio::join!(tick, courier.run(stop));
         })
     }
-}
-
-/// Notifications of one rule and one kind, for one or more instances.
-struct NoticeBundle {
-    rule: AlertRule,
-    receivers: Vec<ChannelId>,
-    at: Timestamp,
-    event: NotificationEvent,
-    items: Vec<NotificationItem>,
-}
-
-/// Groups notifications by rule and kind, with at most [`MOST`] instances in each group.
-fn bundles(notices: Vec<RuleNotice>) -> Vec<NoticeBundle> {
-    let mut bundles: Vec<NoticeBundle> = Vec::new();
-    for RuleNotice {
-        rule,
-        receivers,
-        at,
-        event,
-        item,
-    } in notices
-    {
-        match bundles
-            .iter_mut()
-            .rfind(|bundle| bundle.rule.id == rule.id && bundle.event == event)
-        {
-            Some(bundle) if bundle.items.len() < MOST => bundle.items.push(item),
-            _ => bundles.push(NoticeBundle {
-                rule,
-                receivers,
-                at,
-                event,
-                items: vec![item],
-            }),
-        }
-    }
-    bundles
-}
-
-/// Queues a group for a channel. The group is added to a held delivery if the newest one of the rule
-/// has the same kind and lists other instances, so that the order for each instance stays right.
-/// Otherwise it becomes a separate delivery.
-fn post(
-    c: &mut SqliteConnection,
-    bundle: &NoticeBundle,
-    channel: ChannelId,
-    now: Timestamp,
-    taken: &HashSet<i64>,
-) -> QueryResult<()> {
-    let NoticeBundle {
-        rule,
-        at,
-        event,
-        items,
-        ..
-    } = bundle;
-    let held = posted::held(c, channel, now, now.after(HOLD))?;
-    let newest = held
-        .into_iter()
-        .find(|held| rule_of(&held.data) == Some(rule.id))
-        .filter(|held| !taken.contains(&held.id));
-    let former =
-        newest.and_then(|held| Some((held.id, held.at, items_of(&held.data, rule, *event)?)));
-    let is_other = |former: &[NotificationItem]| {
-        !former
-            .iter()
-            .any(|former| items.iter().any(|item| item.is_about(former)))
-    };
-    match former.filter(|(.., former)| former.len() + items.len() <= MOST && is_other(former)) {
-        Some((id, first, mut all)) => {
-            all.extend(items.iter().cloned());
-            posted::reword(c, id, &said(rule, *event, &all, first))?;
-        }
-        None => {
-            posted::insert_delivery(
-                c,
-                channel,
-                *at,
-                now.after(HOLD),
-                &said(rule, *event, items, *at),
-            )?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ fn why_offline(miner: &ObservedMiner) -> ConditionReason {
     };
     ConditionReason {
         words,
-        text: "Check the miner's power and network connection, and the address it is set to. If you removed it for good, it leaves the list 7 days after it was last connected, and the alert ends.".into(),
+        text: "Check the miner's power and network connection, and the pool address set in the miner. If you removed the miner permanently, jd-manager drops it from the list 7 days after its last connection, and the alert ends.".into(),
     }
 }
 
@@ -93,7 +93,7 @@ fn evaluate(condition: &RuleCondition, seen: &InstanceObservation) -> ConditionR
                 }
             };
             if holds {
-                ConditionResult::Holds(why_state(*is, seen.state))
+                ConditionResult::Holds(why_state(*is, seen))
             } else {
                 ConditionResult::Not
             }
@@ -150,31 +150,41 @@ const fn is_beyond(value: f64, side: ThresholdSide, threshold: f64) -> bool {
     }
 }
 
-fn why_state(trouble: InstanceProblem, state: InstanceState) -> ConditionReason {
-    let words = match trouble {
+fn why_state(problem: InstanceProblem, seen: &InstanceObservation) -> ConditionReason {
+    let words = match problem {
         InstanceProblem::Failed => "failed",
         InstanceProblem::BackingOff => "client exited unexpectedly, retrying",
         InstanceProblem::NotRunning => "not running",
     };
-    let text = match state {
+    let has_exited = matches!(
+        seen.state,
+        InstanceState::Failed | InstanceState::BackingOff
+    );
+    let cause = seen.cause.as_ref().filter(|_| has_exited);
+    let advice = cause.map_or("The instance page shows the last error.", |cause| {
+        &cause.advice
+    });
+    let text = match seen.state {
         InstanceState::Failed => {
-            "The client failed and jd-manager has stopped retrying. The instance page shows the last error. Fix it, then start the instance."
+            format!("The client failed and jd-manager has stopped retrying. {advice} Then start the instance.")
         }
         InstanceState::BackingOff => {
-            "jd-manager will restart the client after a delay. The instance page shows the last error."
+            format!("jd-manager will restart the client after a delay. {advice}")
         }
         InstanceState::Starting => {
             "The client is starting and is not accepting miners yet. If this continues, check the log."
+                .into()
         }
         InstanceState::Stopped | InstanceState::Stopping => {
-            "The instance is stopped. The instance page shows who stopped it."
+            "The instance is stopped. The instance page shows who stopped it.".into()
         }
-        InstanceState::Running => "The client is running.",
+        InstanceState::Running => "The client is running.".into(),
     };
-    ConditionReason {
-        words: words.into(),
-        text: text.into(),
-    }
+    let words = match cause {
+        Some(cause) => format!("{words} ({})", cause.what),
+        None => words.into(),
+    };
+    ConditionReason { words, text }
 }
 
 fn evaluate_checks(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use super::model::{InstanceObservation, ObservedCheck, ObservedMiner};
+use super::model::{InstanceObservation, ObservedCause, ObservedCheck, ObservedMiner};
 use super::service::Alerts;
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
@@ -251,6 +251,10 @@ impl AlertFeed {
             is_wanted,
             is_at_rest: instance.desired != "running" && instance.status == InstanceState::Stopped,
             state,
+            cause: instance.cause.map(|cause| ObservedCause {
+                what: cause.0.what,
+                advice: cause.0.advice,
+            }),
             checks: checks.collect(),
             available_update: self.health.available_update(id),
             blocks: self.blocks.get(&id).copied().unwrap_or(0),

@@ -60,6 +60,9 @@ pub struct NotificationItem {
     /// The miner, by name and address; empty if the notification is about the instance.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub miner: String,
+    /// The name of its rule, if that is not the one of the notification; otherwise empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rule: String,
     /// A few words that follow the name: `not running`.
     pub words: String,
     /// More details in sentences, such as what to do; may be empty.
@@ -82,6 +85,16 @@ impl NotificationItem {
     /// Whether both are about the same instance or miner.
     pub fn is_about(&self, other: &Self) -> bool {
         (self.id, &self.miner) == (other.id, &other.miner)
+    }
+
+    /// The item of a notification of `rule`, in a notification of `other`.
+    pub fn attributed(mut self, rule: &AlertRule, other: &AlertRule) -> Self {
+        if rule.id != other.id && self.rule.is_empty() {
+            self.rule.clone_from(&rule.name);
+        } else if self.rule == other.name {
+            self.rule.clear();
+        }
+        self
     }
 }
 
@@ -119,7 +132,7 @@ pub fn said(
             }
         }
     }
-    let text = [text, format!("Rule: {}.", rule.name)]
+    let text = [text, rules_of(rule, items)]
         .into_iter()
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>()
@@ -130,6 +143,23 @@ pub fn said(
         mood,
         data,
     }
+}
+
+/// The rules that the items come from.
+fn rules_of(rule: &AlertRule, items: &[NotificationItem]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for item in items {
+        let name = if item.rule.is_empty() {
+            &rule.name
+        } else {
+            &item.rule
+        };
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    let word = if names.len() > 1 { "Rules" } else { "Rule" };
+    format!("{word}: {}.", names.join(", "))
 }
 
 /// The items of a notification that [`said`] built for this rule and event; `None` for any other.
@@ -213,13 +243,14 @@ fn together(rule: &AlertRule, event: NotificationEvent, items: &[NotificationIte
         Some(words) => words,
         // The name of each miner is in its words.
         None if noun == MINER => "offline",
+        None if items.iter().any(|item| !item.rule.is_empty()) => "several problems",
         None => &rule.name,
     };
     match event {
         NotificationEvent::Raised | NotificationEvent::Happened => {
             format!("{count} {noun}s: {words}")
         }
-        NotificationEvent::Again => format!("{count} {noun}s: still: {words}"),
+        NotificationEvent::Again => format!("{count} {noun}s: {words} (ongoing)"),
         NotificationEvent::Cleared => format!("{count} {noun}s: resolved (was: {words})"),
     }
 }
@@ -253,7 +284,10 @@ fn text_together(event: NotificationEvent, items: &[NotificationItem]) -> String
         let has_more = advice.len() > ADVICE;
         lines.extend(advice.into_iter().take(ADVICE).map(str::to_owned));
         if has_more {
-            lines.push(format!("For the other {}s, see their pages.", noun(items)));
+            lines.push(format!(
+                "For advice on the other {}s, see their pages.",
+                noun(items)
+            ));
         }
     }
     let first = items

@@ -14,7 +14,8 @@
 //! * [`model`]: rules, channels, observations. `channel_kinds`: the kinds of channels.
 //! * `channel_draft`, `rule_draft`: what was sent, checked.
 //! * `evaluate`: does a condition hold. `state_machine`: when to notify; no clock, no I/O.
-//! * `display`: texts. `grouping`: one message for many instances.
+//! * `display`: texts. `incident`: several rules, one incident. `grouping`: one message for many
+//!   instances. `posting`: how long it is held.
 //! * `feed`: collects observations. `engine`: observations in, notifications out.
 //! * [`delivery`]: sends messages and retries. `jobs`: prunes old deliveries.
 //! * `service`: the use cases. `quarantine`: rows that cannot be read.
@@ -27,8 +28,10 @@ mod engine;
 mod evaluate;
 mod feed;
 mod grouping;
+mod incident;
 mod jobs;
 pub mod model;
+mod posting;
 mod quarantine;
 mod queries;
 pub mod route_table;

@@ -155,7 +155,7 @@ pub struct AlertRule {
     pub quiet: Option<QuietHours>,
     /// The channels; empty for all channels.
     pub channels: Vec<ChannelId>,
-    /// The rule is enabled.
+    /// Whether the rule is enabled.
     pub enabled: bool,
 }
 
@@ -181,6 +181,8 @@ pub struct InstanceObservation {
     pub is_at_rest: bool,
     /// The state of the instance.
     pub state: InstanceState,
+    /// Why its last client exited, if known.
+    pub cause: Option<ObservedCause>,
     /// The results of its health checks.
     pub checks: Vec<ObservedCheck>,
     /// The newer client that is available; the outer `None` means that the version of the current
@@ -213,6 +215,15 @@ impl ObservedMiner {
     pub fn id(&self) -> String {
         series_detail(&self.name, &self.address)
     }
+}
+
+/// Why a client exited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedCause {
+    /// In a few words: `the template provider refused the connection`.
+    pub what: String,
+    /// What to do, in sentences.
+    pub advice: String,
 }
 
 /// The result of one health check.

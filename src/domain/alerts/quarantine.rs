@@ -51,7 +51,7 @@ impl Alerts {
                 tracing::warn!(
                     id = ?row.id,
                     name = ?row.name,
-                    "an alert {what} is unreadable and ignored; a newer jd-manager may have written it. Delete it on the Alerts page if you no longer \
+                    "ignoring an unreadable alert {what}; a newer jd-manager may have written it. Delete it on the Alerts page if you no longer \
                      need it"
                 );
             }

@@ -192,7 +192,7 @@ where
         )
         .asks([
             whole("limit", "Maximum number of notifications.", 1, 1000).or(100),
-            number("before", "Only notifications with a smaller number."),
+            number("before", "Only notifications before this number."),
         ])
         .gives::<DeliveriesPage>(PAGE), routes::deliveries)
 .add(post(

@@ -196,11 +196,11 @@ pub(super) fn rule_fields(is_new: bool) -> Vec<RequestField> {
         flag("tell_cleared", "Notify when the problem is resolved.").or(true),
         member(
             "quiet",
-            "Daily quiet time: `{\"from\", \"to\"}`, minutes of the day or times; null: none.",
+            "Daily quiet time: `{\"from\", \"to\"}`, as times or minutes since midnight; null: none.",
             json!({ "type": ["object", "null"], "examples": [{ "from": "22:00", "to": "07:00" }] }),
         ),
         list("channels", "The channels; empty: all channels."),
-        flag("enabled", "The rule is enabled.").or(true),
+        flag("enabled", "Whether the rule is enabled.").or(true),
     ]
 }
 
@@ -279,7 +279,7 @@ fn read_condition(members: &mut MemberReader) -> Option<RuleCondition> {
             if !name.as_deref().is_some_and(is_watched) && !members.is_refused("metric") {
                 let words = match name.as_deref().and_then(metric) {
                     Some(_) => {
-                        "metric must be a metric of the whole instance, such as hashrate_miners. Metrics of individual miners or reasons cannot be used."
+                        "metric must apply to the whole instance, such as hashrate_miners. Metrics for a single miner or rejection reason cannot be used."
                     }
                     None => "metric must be the name of a metric, such as hashrate_miners.",
                 };
@@ -437,7 +437,7 @@ fn quiet(
             Some(_) => {
                 members.refuse(
                     "quiet",
-                    "quiet must be an object {\"from\", \"to\"} of minutes of the day, or null.",
+                    "quiet must be an object {\"from\", \"to\"} in minutes since midnight, or null.",
                 );
                 return None;
             }
@@ -464,7 +464,7 @@ fn quiet(
     let said = if is_same {
         "The start and end of the quiet time must differ. To send no notifications at all, disable the rule."
     } else {
-        "Enter both times, such as 22:30, or minutes of the day from 0 to 1439."
+        "Enter both times, such as 22:30, or minutes since midnight, from 0 to 1439."
     };
     let errors: Vec<FieldError> = wrong
         .map(|(name, _)| FieldError::new(format!("{prefix}/{name}"), said))

@@ -128,6 +128,7 @@ impl AlertTestBed {
             is_wanted: true,
             is_at_rest: false,
             state: InstanceState::Running,
+            cause: None,
             checks: vec![check("upstream", "healthy", "")],
             available_update: Some(None),
             figures: BTreeMap::from([("miners".into(), 3.0)]),

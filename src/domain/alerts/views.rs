@@ -156,7 +156,7 @@ impl AlertsPage {
             .join(", ")
     }
 
-    /// The timing of a rule: `after 60 s, every 1 h 0 min, not 22:00 to 07:00`.
+    /// The timing of a rule: `after 60 s, every 1 h 0 min, quiet from 22:00 to 07:00`.
     fn when(&self, rule: &AlertRule) -> String {
         let seconds =
             |number: u32| human_duration(std::time::Duration::from_secs(u64::from(number)));
@@ -171,7 +171,7 @@ impl AlertsPage {
         );
         parts.extend(rule.quiet.map(|quiet| {
             format!(
-                "not {} to {}",
+                "quiet from {} to {}",
                 fields::time(quiet.from),
                 fields::time(quiet.to)
             )
@@ -278,7 +278,7 @@ pub(super) fn delete_channel_page(
     users: Vec<AlertRule>,
 ) -> ConfirmPage<AlertRemoval> {
     let lost = format!(
-        "This channel ({}) will get no more notifications. jd-manager will discard waiting notifications and delete the channel's history.",
+        "This channel ({}) will no longer receive notifications. jd-manager will discard waiting notifications and delete the channel's history.",
         channel.target.words()
     );
     let used_by = users.into_iter().map(|rule| RuleName {
@@ -300,7 +300,7 @@ pub(super) fn delete_unreadable_page(row: UnreadableAlertRow) -> ConfirmPage<Ale
             "This rule is unreadable and sends no notifications. A newer jd-manager may be able to read it."
         }
         AlertRowKind::Channel => {
-            "This channel is unreadable and receives no notifications. A newer jd-manager may be able to read it and send those that are waiting. This channel's history will be deleted."
+            "This channel is unreadable and receives no notifications. A newer jd-manager may be able to read it and send its waiting notifications. Deleting the channel also deletes its history."
         }
     };
     let address = format!("/alerts/unreadable/{}", row.place);
@@ -315,7 +315,7 @@ pub(super) fn delete_unreadable_page(row: UnreadableAlertRow) -> ConfirmPage<Ale
 /// The confirmation for deleting a rule.
 pub(super) fn delete_rule_page(rule: AlertRule) -> ConfirmPage<AlertRemoval> {
     let lost = format!(
-        "No more notifications for: {}. To pause notifications, disable the rule instead.",
+        "Notifications will stop for this condition: {}. To pause notifications, disable the rule instead.",
         of_condition(&rule.condition)
     );
     let removal = AlertRemoval {

@@ -21,7 +21,7 @@ const VARIABLE: &str = "JD_MANAGER_BACKUP_PASSPHRASE";
 /// Arguments of `backup` besides the settings.
 #[derive(Debug, clap::Args)]
 pub struct BackupArgs {
-    /// File to create, for example jd-manager.tar.gz, or jd-manager.tar.gz.age with a passphrase.
+    /// File to create, for example jd-manager.tar.gz, or jd-manager.tar.gz.age if encrypted.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Leave out the encryption key. The secrets in the backup are then unreadable without
@@ -34,7 +34,7 @@ pub struct BackupArgs {
     /// Encrypt the backup with the passphrase on the first line of this file.
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
-    /// Encrypt the backup and ask for a passphrase. Alternative: JD_MANAGER_BACKUP_PASSPHRASE.
+    /// Encrypt the backup and ask for a passphrase. Alternatively, set JD_MANAGER_BACKUP_PASSPHRASE.
     #[arg(long, conflicts_with = "passphrase_file")]
     pub encrypt: bool,
 }
@@ -48,8 +48,8 @@ pub struct RestoreArgs {
     /// Restore even if the data directory is not empty. Existing data is moved aside.
     #[arg(long)]
     pub force: bool,
-    /// File with the passphrase on its first line. Default: JD_MANAGER_BACKUP_PASSPHRASE, or a
-    /// prompt.
+    /// Read the passphrase from the first line of this file [default: JD_MANAGER_BACKUP_PASSPHRASE or a
+    /// prompt].
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
 }
@@ -123,7 +123,7 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
             }
             Some(
                 rpassword::prompt_password("Passphrase: ")
-                    .map_err(|e| format!("no passphrase: {e}"))?,
+                    .map_err(|e| format!("cannot read the passphrase: {e}"))?,
             )
         }
         None => None,
@@ -160,11 +160,11 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
         "Backups do not include client programs. Install one on the Updates page, or start with --client."
     );
     println!(
-        "Instances that were running: {ran}. Only instances with autostart will start when jd-manager starts. Make sure that they are not also running on another machine."
+        "Instances that were running: {ran}. Only instances with autostart will start when jd-manager starts. Make sure that none of these instances is also running on another machine."
     );
     if tokens > 0 {
         println!(
-            "Users, passwords and tokens were restored from the backup. Tokens that were revoked later are valid again ({tokens} total). Check: jd-manager token list."
+            "Users, passwords and tokens were restored from the backup (number of tokens: {tokens}). Tokens that were revoked after the backup are valid again. To review them, run: jd-manager token list"
         );
     }
     if !manifest.holds_key && manifest.sealed {
@@ -190,8 +190,9 @@ fn given(file: Option<&Path>) -> Result<Option<String>, String> {
 }
 
 fn asked_twice() -> Result<String, String> {
-    let ask =
-        |words: &str| rpassword::prompt_password(words).map_err(|e| format!("no passphrase: {e}"));
+    let ask = |words: &str| {
+        rpassword::prompt_password(words).map_err(|e| format!("cannot read the passphrase: {e}"))
+    };
     let passphrase = ask("Passphrase: ")?;
     match ask("Repeat passphrase: ")? == passphrase {
         true => Ok(passphrase),

@@ -91,7 +91,7 @@ impl BackupManifest {
         }
         let head: ManifestHeader = serde_json::from_slice(text).map_err(|e| {
             BackupError::refused(format!(
-                "This file is not a valid backup: {FILE} in it cannot be read: {e}."
+                "This file is not a valid backup. Its {FILE} cannot be read: {e}."
             ))
         })?;
         if head.format != FORMAT {
@@ -104,7 +104,7 @@ impl BackupManifest {
         }
         serde_json::from_slice(text).map_err(|e| {
             BackupError::refused(format!(
-                "This file is not a valid backup: {FILE} in it cannot be read: {e}."
+                "This file is not a valid backup. Its {FILE} cannot be read: {e}."
             ))
         })
     }
@@ -133,7 +133,7 @@ impl BackupManifest {
             }
         }
         if let Some(more) = rest.keys().min() {
-            return wrong(format!("{more} is not part of the backup"));
+            return wrong(format!("{more} is not listed in its manifest"));
         }
         let has = |path: &str| self.files.iter().any(|member| member.path == path);
         if !has(db::FILE) {
@@ -230,7 +230,7 @@ mod tests {
         assert!(said(&manifest, &[file("jd-manager.sqlite3", 2)]).contains("was modified"));
         assert!(
             said(&manifest, &[all[0].clone(), file("pools.toml", 1)])
-                .contains("pools.toml is not part of the backup")
+                .contains("pools.toml is not listed in its manifest")
         );
         let keyed = BackupManifest {
             holds_key: true,

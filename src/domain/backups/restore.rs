@@ -252,7 +252,7 @@ fn check(into: &Path, unpacked: &[ArchiveMember]) -> Result<BackupManifest, Back
         )));
     };
     if found.size > manifest::largest_for(unpacked.len()) {
-        let words = format!("{FILE} in it is too large for {} files", unpacked.len());
+        let words = format!("its {FILE} is too large for {} files", unpacked.len());
         return Err(BackupError::refused(format!(
             "This file is not a valid backup: {words}."
         )));

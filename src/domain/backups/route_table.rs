@@ -86,19 +86,19 @@ where
             .takes(settings_fields())
             .does::<BackupSettingsResponse>()
             .for_admins()
-            .audited("changed nightly backups"),
+            .audited("changed the nightly backup settings"),
             routes::settings,
         )
         .add(
             post(
                 "/backups/settings",
                 "changeBackupSettingsByForm",
-                "The same as PATCH, for forms: boxes that are not checked are off.",
+                "Same as PATCH, for forms: an unchecked box means off.",
             )
             .takes(settings_fields())
             .does::<BackupSettingsResponse>()
             .for_admins()
-            .audited("changed nightly backups"),
+            .audited("changed the nightly backup settings"),
             routes::settings,
         )
 }

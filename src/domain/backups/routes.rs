@@ -55,7 +55,7 @@ pub async fn create(
         return want.redirect(HERE);
     }
     let at = format!("{HERE}/{name}");
-    let message = "Backup started. When complete, it will be listed at /backups.";
+    let message = "Backup started. It will be listed at /backups when it is complete.";
     let json = BackupStartResponse { name, message };
     ChangeResponse::new(json, HERE).accepted(at).respond(&want)
 }

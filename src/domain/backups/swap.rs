@@ -117,7 +117,7 @@ impl DataDirLock {
         }
         match DirBuilder::new().mode(0o700).create(&path) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                let words = "exists: another restore is running there. If not, delete the file.";
+                let words = "exists because another restore is running there. If none is running, delete it.";
                 Err(BackupError::refused(format!("{} {words}", path.display())))
             }
             Err(e) => Err(BackupError::at("created", &path)(e)),

@@ -199,7 +199,7 @@ fn identity(value: &Value) -> Result<String, String> {
         .trim()
         .to_owned();
     if name.is_empty() {
-        Err("Enter your account at the pool. The pool needs it to pay you.".into())
+        Err("Enter your pool account. The pool needs it to pay you.".into())
     } else {
         Ok(name)
     }

@@ -86,7 +86,7 @@ fn outer() -> [RequestField; 3] {
     [
         text(
             "name",
-            "The name, unique regardless of case. Required for a new configuration; if absent, the current name stays.",
+            "The name, unique regardless of case. Required for a new configuration; if absent, the current name is kept.",
         )
         .longest(64)
         .like("Home, solo"),
@@ -113,7 +113,7 @@ fn form() -> Vec<RequestField> {
     let of = |name| {
         text(
             name,
-            "As in the configuration, with a flat name. All other fields follow the same pattern.",
+            "Same as in the configuration, with a flat name. All other fields follow the same pattern.",
         )
     };
     outer().into_iter().chain(flat.map(of)).collect()
@@ -152,8 +152,8 @@ where
 .add(get("/saved-configs/import", "showImport", "Shows the form to import a client configuration file, for browsers.").gives::<ImportPage>(PAGE), import_routes::ask_import)
 .add(post("/saved-configs/import", "importConfiguration", "Imports a client configuration file of any version.")
             .asks([
-                text("name", "The name, if the body is the file itself.").like("From a file"),
-                flag("solo", "Import for solo mining, if the body is the file itself.").or(false),
+                text("name", "If the body is the file itself: the name.").like("From a file"),
+                flag("solo", "If the body is the file itself: import for solo mining.").or(false),
             ])
             .takes_file(
                 FILE_TYPES,
@@ -169,7 +169,7 @@ where
             .fails(&[409]).for_admins().audited("imported a configuration"), import_routes::import)
 .add(post("/saved-configs/import/translator", "importTranslatorFile", "Adds the settings in a translator configuration file to a saved configuration, as a new revision.")
             .about("Existing settings for Stratum V1 miners are replaced. jd-manager derives the other values of the file from the client's settings; `not_imported` lists them.")
-            .asks([id("config_id", "Id of the configuration, if the body is the file itself.")])
+            .asks([id("config_id", "If the body is the file itself: the id of the configuration.")])
             .takes_file(
                 FILE_TYPES,
                 [
@@ -181,7 +181,7 @@ where
             .fails(&[404]).for_admins().audited("added a translator file to a configuration"), import_routes::import_translator)
 .add(get("/saved-configs/{id}", "getConfiguration", "Returns a saved configuration.").gives::<ShowPage>(PAGE), routes::show)
 .add_with_form(put("/saved-configs/{id}", "changeConfiguration", "Saves a configuration as a new revision.")
-            .about("A masked, empty or absent secret key keeps its value if the public key does not change. Running clients will apply the change at their next start.")
+            .about("If the secret key is masked, empty or absent and the public key does not change, the stored secret key is kept. Running clients will apply the change at their next start.")
             .takes_shape(sent, form())
             .does::<ConfigChangeResult>()
             .fails(&[409]).for_admins().audited("changed a configuration"), routes::update, "/saved-configs/{id}")

@@ -234,7 +234,7 @@ pub fn identity(pointer: &str, identity: &str, found: &mut ConfigFindings) {
     if is_known_example || example(ExampleKind::Identity, account).is_some() {
         found.warn(
             pointer,
-            "This is an example account. Enter your own account at the pool.",
+            "This is an example account. Enter your own pool account.",
         );
     }
 }

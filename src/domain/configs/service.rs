@@ -287,7 +287,7 @@ impl ConfigService {
                 let own: Vec<String> = ports::of(&config).map(|port| port.to_string()).collect();
                 let what = format!(
                     "saved as a copy with its own port {}",
-                    own.join(" and for monitoring on ")
+                    own.join(" and monitoring port ")
                 );
                 let copy = ValidDraft {
                     name,
@@ -505,7 +505,7 @@ pub(super) fn outcome(saved: &SavedConfig, message: String) -> ConfigChangeResul
 
 fn changed_meanwhile(saved: &SavedConfig) -> String {
     format!(
-        "Another user or window has saved revision {} of \"{}\" since. Review it first. To overwrite it, save again (in the API, send its revision).",
+        "Another user or window has since saved revision {} of \"{}\". Review it first. To overwrite it, save again (in the API, send its revision).",
         saved.revision, saved.name
     )
 }

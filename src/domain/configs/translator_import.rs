@@ -36,15 +36,15 @@ const IMPORTED: [(&str, &str); 5] = [
 const DERIVED: [(&str, &str); 12] = [
     (
         "user_identity",
-        "The translator uses the account of the first pool; without a pool, solo.",
+        "The translator uses the account of the first pool, or “solo” if there is no pool.",
     ),
     (
         "upstreams[0].address",
-        "The translator connects to the client of this configuration.",
+        "The translator connects to this configuration's client.",
     ),
     (
         "upstreams[0].port",
-        "The translator connects to the client of this configuration.",
+        "The translator connects to this configuration's client.",
     ),
     (
         "upstreams[0].authority_pubkey",
@@ -52,7 +52,7 @@ const DERIVED: [(&str, &str); 12] = [
     ),
     (
         "upstreams[0].user_identity",
-        "The translator uses the account of the first pool; without a pool, solo.",
+        "The translator uses the account of the first pool, or “solo” if there is no pool.",
     ),
     (
         "downstream_extranonce2_size",
@@ -60,7 +60,7 @@ const DERIVED: [(&str, &str); 12] = [
     ),
     (
         "supported_extensions",
-        "The translator uses the extensions of the client.",
+        "The translator uses the same extensions as the client.",
     ),
     (
         "required_extensions",
@@ -294,7 +294,7 @@ mod tests {
         assert!(lines.is_sorted(), "{lines:?}");
         let all = details(&file.not_imported).join("\n");
         for part in [
-            "upstreams[0].address: The translator connects to the client",
+            "upstreams[0].address: The translator connects to this configuration's client",
             "upstreams[0].authority_pubkey: The translator uses the public key",
             "monitoring_cache_refresh_secs: jd-manager always uses 5 seconds.",
         ] {

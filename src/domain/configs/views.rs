@@ -200,7 +200,7 @@ pub(super) fn delete_page(saved: SavedConfig) -> ConfirmPage<ConfigRemoval> {
     let (title, mut texts) = if is_free {
         let revisions = revisions_text(saved.revision);
         let lost = format!(
-            "This deletes the configuration, its {revisions} and its secret key. You cannot undo this. Miners that use the public key {public_key} will need a new one."
+            "This deletes the configuration, its {revisions} and its secret key. You cannot undo this. Miners that use the public key {public_key} will need a new key."
         );
         (format!("Delete {name}?"), vec![lost])
     } else {

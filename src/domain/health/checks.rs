@@ -126,9 +126,9 @@ fn process(look: &Snapshot<'_>) -> CheckOutcome {
         InstanceState::Stopped | InstanceState::Stopping if instance.desired == "stopped" => {
             unknown("The instance is stopped.")
         }
-        InstanceState::Stopped | InstanceState::Stopping => {
-            unknown("Stopped. Start it, or let it start automatically with jd-manager.")
-        }
+        InstanceState::Stopped | InstanceState::Stopping => unknown(
+            "The instance is stopped. Start it, or set it to start automatically with jd-manager.",
+        ),
         InstanceState::Failed => bad(format!(
             "The instance failed. jd-manager does not restart it automatically. {}",
             cause()
@@ -150,10 +150,10 @@ fn process(look: &Snapshot<'_>) -> CheckOutcome {
              under Automatic fixes.",
         ),
         InstanceState::Running if look.standing.panicked.is_some() => warning(
-            "Part of the client crashed, and the rest is still running: the log contains “panic”. Restart the instance. If it crashes again, try another client version.",
+            "Part of the client crashed, but the rest is still running: the log contains “panic”. Restart the instance. If it crashes again, try another client version.",
         ),
         InstanceState::Running if look.counted.retries >= MANY_RETRIES => warning(format!(
-            "Running, but jd-manager restarted the client after a failure at least {} times in the last hour. See Events for the reasons.",
+            "Running, but the client failed and was restarted at least {} times in the last hour. See Events for the reasons.",
             MANY_RETRIES
         )),
         InstanceState::Running => well("Running."),
@@ -163,7 +163,7 @@ fn process(look: &Snapshot<'_>) -> CheckOutcome {
 fn shares(look: &Snapshot<'_>) -> CheckOutcome {
     let counted = look.counted;
     let Some(miners) = look.figure("miners") else {
-        return unknown("Monitoring is not reporting metrics, so shares are not counted.");
+        return unknown("The client is not reporting metrics, so shares are not counted.");
     };
     if miners < 1.0 {
         return match look.age() > SETTLING {
@@ -210,7 +210,7 @@ fn shares(look: &Snapshot<'_>) -> CheckOutcome {
     }
     if by_client > MANY_REJECTS {
         let words = format!(
-            "The client is rejecting more than {}% of the miners' shares. The charts show which miner and why: old work, low difficulty, or a miner whose configured hashrate is too high.",
+            "The client is rejecting more than {}% of the miners' shares. The charts show which miners and why. Common reasons: old work, low difficulty, or a configured hashrate that is too high.",
             if by_client > VERY_MANY_REJECTS {
                 VERY_MANY_REJECTS
             } else {
@@ -230,7 +230,7 @@ fn shares(look: &Snapshot<'_>) -> CheckOutcome {
     if look.age() > WINDOW + SETTLING && expected >= ENOUGH_SHARES {
         if counted.accepted <= 0.0 {
             return bad(
-                "Miners are connected, but no share has arrived for 10 minutes. Check that the miners are hashing and use work from this instance.",
+                "Miners are connected, but no share has arrived for 10 minutes. Check that the miners are hashing and are working for this instance.",
             );
         }
         if 100.0 * counted.accepted / expected < FEW_SHARES {
@@ -249,7 +249,7 @@ fn shares(look: &Snapshot<'_>) -> CheckOutcome {
 fn monitoring(look: &Snapshot<'_>) -> CheckOutcome {
     if !look.running.has_monitoring {
         return unknown(
-            "The configuration has no monitoring address, so hashrate and shares cannot be measured. Add one to see them.",
+            "The configuration has no monitoring address, so hashrate and shares cannot be measured. Add a monitoring address to see them.",
         );
     }
     if look.running.refresh_s == 0 || look.standing.frozen_by_panic {
@@ -259,7 +259,7 @@ fn monitoring(look: &Snapshot<'_>) -> CheckOutcome {
     }
     if let Some(still) = look.frozen_for() {
         return bad(format!(
-            "Metrics have not updated for more than {}, even though monitoring is responding. Restart the instance.",
+            "Metrics have not been updated for more than {}, even though the client's monitoring port is responding. Restart the instance.",
             human_duration(minutes(still))
         ));
     }
@@ -272,7 +272,9 @@ fn monitoring(look: &Snapshot<'_>) -> CheckOutcome {
         {
             bad(words.clone())
         }
-        Some(MonitoringState::Not { .. }) | None => unknown("Monitoring has not responded yet."),
+        Some(MonitoringState::Not { .. }) | None => {
+            unknown("The client's monitoring port has not responded yet.")
+        }
         Some(MonitoringState::Moving | MonitoringState::Still(_)) => {
             well("The client's monitoring port is responding.")
         }
@@ -312,7 +314,7 @@ fn memory(look: &Snapshot<'_>) -> CheckOutcome {
     match look.memory_reached() {
         Some(reached) if reached >= MEMORY_FULL => {
             return bad(
-                "The client is about to reach its memory limit, and will then exit. Raise the limit under Settings, or restart it.",
+                "The client is about to reach its memory limit, and will then exit. Raise the limit under Settings, or restart the instance.",
             );
         }
         Some(reached) if reached >= MEMORY_WARNING => {
@@ -351,10 +353,10 @@ fn logs(look: &Snapshot<'_>) -> CheckOutcome {
         );
     }
     if counted.errors >= VERY_MANY_ERRORS {
-        return bad("At least 200 errors in the log in 10 minutes. See the log.");
+        return bad("The client logged at least 200 errors in 10 minutes. See the log.");
     }
     if counted.errors >= MANY_ERRORS {
-        return warning("At least 10 errors in the log in 10 minutes. See the log.");
+        return warning("The client logged at least 10 errors in 10 minutes. See the log.");
     }
     well("Few or no errors in the log.")
 }

@@ -151,7 +151,7 @@ pub(super) fn silence_advice(look: &Snapshot<'_>) -> String {
     let has_answer = look.probed.iter().any(UpstreamProbe::is_complete);
     sentences.push(
         match has_answer {
-            true => "It is accepting new connections. Restart the instance.",
+            true => "The pool is accepting new connections. Restart the instance.",
             false => {
                 "Restart the instance when the pool and its job declaration server are available."
             }

@@ -72,7 +72,7 @@ impl HealthAssessment {
             .map(|left| left.number)
     }
 
-    /// A pool responds but rejected the client because of a setting. Only a changed setting, or an
+    /// A pool responds but rejected the client because of a setting. Only a changed setting, or a
     /// response after a failure, makes another restart useful.
     pub(super) fn is_held(&self) -> bool {
         self.standing.is_refused_for_good()
@@ -141,7 +141,7 @@ pub(super) async fn probe_pools(
                         ),
                     };
                     Some(format!(
-                        "{what}, and pool {} ({}) and its job declaration server are accepting connections again: {why}",
+                        "{what}; pool {} ({}) and its job declaration server are accepting connections again: {why}",
                         pool.number,
                         pool.endpoints.words()
                     ))
@@ -159,7 +159,7 @@ pub(super) async fn probe_pools(
                     let is_steady = probes.answering_for(pool).await >= PREFERRED;
                     is_steady.then(|| {
                         format!(
-                            "connected to a fallback pool, and pool {number} ({}) and its job declaration server have been available for {}: restarting the client because it does not switch back automatically",
+                            "connected to a fallback pool; pool {number} ({}) and its job declaration server have been available for {}: restarting the client because it does not switch back automatically",
                             pool.words(),
                             human_duration(PREFERRED)
                         )

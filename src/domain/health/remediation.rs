@@ -59,7 +59,7 @@ impl HealthAssessment {
             .filter(|_| self.running.refresh_s > 0 && !self.standing.frozen_by_panic)
         {
             let words = format!(
-                "the client's metrics have not updated for {}: restarting it",
+                "the client's metrics have not been updated for {}: restarting it",
                 human_duration(still)
             );
             return Some((Remediation::Frozen, words));
@@ -100,7 +100,7 @@ impl HealthAssessment {
             .is_some_and(|at| now.since(at) < TRANSLATOR_TESTED);
         (unanswered >= TRANSLATOR_PATIENCE && !has_answered).then(|| {
             format!(
-                "the translator is not responding (its monitoring port for {}, nor to a test connection on the miner port): restarting it",
+                "the translator is not responding (no response from its monitoring port for {}, or to a test connection on its port for miners): restarting it",
                 human_duration(unanswered)
             )
         })

@@ -29,15 +29,15 @@ pub enum Remediation {
     /// The pool does not respond on an open connection, and a configured pool and its job
     /// declaration server accept it.
     Silent,
-    /// It is hung: no log output and no response from monitoring.
+    /// The client is hung: no log output and no response from its monitoring port.
     Hung,
-    /// Metrics stop updating while it is running.
+    /// The metrics stop updating while the client is running.
     Frozen,
-    /// It is about to reach its memory limit, where it would exit.
+    /// The client is about to reach its memory limit, where it would exit.
     Memory,
-    /// Its translator is not connected to it, or is hung. Restarts only the translator.
+    /// The translator is not connected to the client, or is hung. Restarts only the translator.
     Translator,
-    /// It uses a fallback pool, and an earlier pool in the configuration accepts it again. Off by
+    /// The client uses a fallback pool, and an earlier pool in the configuration accepts it again. Off by
     /// default: mining continues, and a restart disconnects all miners.
     Preferred,
 }

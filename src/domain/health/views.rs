@@ -125,11 +125,7 @@ impl HealthPage {
         let mut facts = Vec::new();
         let mut say = |what, words: String, at| facts.push(HealthFact { what, words, at });
         if standing.work != WorkState::Unknown {
-            say(
-                "Mining for",
-                self.report.place.clone(),
-                standing.work.since(),
-            );
+            say("Mining", self.report.place.clone(), standing.work.since());
         }
         if let Some(upstream) = &standing.upstream {
             let why = upstream

@@ -282,10 +282,10 @@ fn translator_sentence(
             "translator: starting because the client is ready".into()
         }
         (ChangeReason::ClientLost, InstanceState::Stopping) => {
-            "translator: stopping because its client has exited".into()
+            "translator: stopping because the client has exited".into()
         }
         (ChangeReason::ClientLost, _) => {
-            format!("translator: exited{ended} because its client disconnected it")
+            format!("translator: exited{ended} because the client disconnected it")
         }
         (ChangeReason::Reloaded, InstanceState::Starting) => {
             "translator: starting with its new configuration".into()

@@ -378,8 +378,8 @@ impl Instance {
             .map(|at| now.since(at));
         if let Some(passed) = starting_for.filter(|passed| *passed >= slow_start) {
             self.warning = Some(format!(
-                "The client was started {} ago and is not ready for miners yet. The end of the log shows the reason. Usually the client is waiting for the first \
-                 template, and a node sends none while it is syncing.",
+                "The client was started {} ago and is not ready for miners yet. The end of the log shows the reason. Usually, the client is waiting for the first \
+                 template, and a node sends none until it is synced.",
                 human_duration(passed)
             ));
         }

@@ -414,8 +414,8 @@ pub(super) fn rendered_translator(
 /// Why a configuration with a port for Stratum V1 miners cannot run with this client.
 pub(super) fn no_translator(saved: &SavedConfig, program: &ClientProgram) -> String {
     format!(
-        "The configuration \"{}\" has a port for Stratum V1 miners, but client {} has no translator: {} is missing. Install a \
-         version that contains it under Updates, start jd-manager with --translator and the path of a translator_sv2 \
+        "The configuration \"{}\" has a port for Stratum V1 miners, but client {} has no translator: {} is missing. Under \
+         Updates, install a version that includes it, start jd-manager with --translator and the path of a translator_sv2 \
          program, or turn off the Stratum V1 port in the configuration.",
         saved.name,
         program.version,
@@ -432,7 +432,7 @@ fn unfit(saved: &SavedConfig, program: &str, errors: &[FieldError]) -> Error {
         .map(|e| format!("{}: {}", e.pointer.trim_start_matches('/'), e.detail))
         .collect();
     Error::Conflict(format!(
-        "The configuration \"{}\" cannot run on {program}: {}",
+        "The configuration \"{}\" cannot be used with {program}: {}",
         saved.name,
         reasons.join("; ")
     ))

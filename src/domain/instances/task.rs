@@ -304,7 +304,7 @@ impl InstanceTask {
                 "has no running translator. Start the instance."
             }
             Some(known) if !known.can_restart => {
-                "was started by an earlier jd-manager, which cannot restart the translator alone. Restart the instance."
+                "was started by an earlier jd-manager, so its translator cannot be restarted on its own. Restart the instance."
             }
             Some(known) if started_at.is_some() && known.started_at != started_at => {
                 "has a new translator process. The earlier one has already been stopped or restarted."

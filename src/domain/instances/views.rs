@@ -360,7 +360,7 @@ pub(super) fn delete_page(instance: Instance, log_bytes: u64) -> ConfirmPage<Ins
         n => format!(" and {} of logs", size_text(n)),
     };
     lost.push_str(&format!(
-        "This deletes its events{log}. Its configuration is kept:"
+        "This deletes the instance's events{log}. Its configuration is kept:"
     ));
     let question = ConfirmQuestion {
         title: format!("Delete {name}?"),

@@ -45,7 +45,7 @@ pub enum KeyFormatError {
     #[error("The key is missing.")]
     Empty,
     /// The text is [`MASK`].
-    #[error("This is only the mask of a key ({MASK}). Enter the key itself.")]
+    #[error("This is a masked key ({MASK}). Enter the key itself.")]
     Masked,
     /// The text is far from the 49 to 52 characters of a key.
     #[error(

@@ -20,7 +20,7 @@ const SHORTEST_EXTENDED: usize = 100;
 pub enum OtherKeyFormat {
     /// 32 bytes with a checksum and no version.
     #[error(
-        "This key is 32 bytes long and has no version: it is a public key of the 2019 protocol, which pools no longer use, or a \
+        "This key is 32 bytes long and has no version: it is either a public key from the 2019 protocol, which pools no longer use, or a \
          secret key. Ask the pool operator for the current key: 51 characters, starting with 9. If this is a secret key, create a \
          new key pair."
     )]

@@ -54,7 +54,7 @@ where
         .asks(part())
         .answer(
             200,
-            "Like an instance's log. Empty before the first start.",
+            "Same as an instance's log. Empty before the first start.",
             LOG,
             Some(|g| {
                 let both = [shape::<LogPage>()(g), shape::<NoLog>()(g)];

@@ -27,11 +27,11 @@ pub fn part() -> [RequestField; 6] {
         .or(100),
         seq(
             "before",
-            "Only records before this `seq`; with `program=all`, before the place `first` of another response. Not for streams, and not together with `after`.",
+            "Only records before this `seq`; with `program=all`, before the position `first` from another response. Not for streams, and not together with `after`.",
         ),
         seq(
             "after",
-            "Only records after this `seq`; with `program=all`, after the place `last` of another response. For streams, `Last-Event-ID` has the same effect.",
+            "Only records after this `seq`; with `program=all`, after the position `last` from another response. For streams, `Last-Event-ID` has the same effect.",
         ),
         level,
         q,

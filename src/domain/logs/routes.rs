@@ -179,7 +179,7 @@ impl LogQuery {
         let selection = selection(&params)?;
         let expected = match selection {
             LogSelection::All => {
-                "a place in both logs, CLIENT-TRANSLATOR, from first or last of an earlier response"
+                "a position in both logs, CLIENT-TRANSLATOR, from first or last in an earlier response"
             }
             LogSelection::Client | LogSelection::Translator => "a sequence number of this log",
         };

@@ -296,6 +296,6 @@ pub struct LogLinesFragment<'a> {
 pub fn skipped_text(lines: u64, exact: bool) -> String {
     let about = if exact { "" } else { "at least " };
     format!(
-        "… {about}{lines} lines skipped: arriving too fast to show. Download the log to see them …"
+        "… {about}{lines} lines skipped because they arrived too fast. Download the log to see them …"
     )
 }

@@ -223,7 +223,7 @@ impl MetricFamilies {
             "jd_manager_open_files",
             "",
             Gauge,
-            "Files and sockets opened by jd-manager.",
+            "Files and sockets that jd-manager has open.",
             some(files),
         );
         let in_state = |state: InstanceState| {

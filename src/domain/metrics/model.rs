@@ -196,7 +196,7 @@ pub const CATALOGUE: &[MetricKind] = &[
         "open_files",
         "Open files",
         Unit::Count,
-        "Files and sockets opened by the client.",
+        "Files and sockets that the client has open.",
     ),
     gauge(
         "uptime_seconds",

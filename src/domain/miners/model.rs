@@ -35,7 +35,7 @@ pub enum MinerState {
     Mining,
     /// It is connected and has no channel, so it cannot mine.
     NoChannel,
-    /// More than 1 % of at least 100 shares of the last hour were rejected.
+    /// More than 1% of at least 100 shares in the last hour were rejected.
     ManyRejected,
     /// It is not connected. Its counts are kept for seven days.
     Offline,
@@ -62,12 +62,14 @@ impl MinerState {
         match self {
             Self::Mining => "",
             Self::NoChannel => {
-                "Connected, but the translator has opened no channel for it, so it cannot mine. Restart the miner. If that does not help, update its firmware."
+                "The miner is connected, but the translator has opened no channel for it, so it cannot mine. Restart the miner. If that does not help, update its firmware."
             }
             Self::ManyRejected => {
-                "More than 1 % of its shares of the last hour were rejected. Check the miner's network connection and overclocking."
+                "More than 1% of the miner's shares in the last hour were rejected. Check its network connection and overclocking."
             }
-            Self::Offline => "Not connected. It is listed for 7 days after it was last seen.",
+            Self::Offline => {
+                "The miner is not connected. It stays on the list for 7 days after it was last seen."
+            }
         }
     }
 

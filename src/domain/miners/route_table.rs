@@ -10,12 +10,12 @@ use crate::web::openapi::{ApiOperation, PAGE, RouteTable, RouterState, get, whol
 fn list(path: &'static str, name: &'static str, summary: &'static str) -> ApiOperation {
     get(path, name, summary)
         .about(
-            "A miner is known by protocol, address and name, so its counts go on after it connects again. One that disconnects \
-             stays listed as `offline` for 7 days. 1,000 miners are kept for each instance; `unlisted` counts the others.",
+            "A miner is identified by protocol, address and name, so its counts continue after it reconnects. A miner that disconnects \
+             stays on the list as `offline` for 7 days. jd-manager lists up to 1,000 miners per instance; `unlisted` is the number of others.",
         )
         .asks([
-            whole("limit", "At most so many. Pages show 100 by default.", 1, 1000).or(1000),
-            whole("offset", "Without the first so many.", 0, u32::MAX.into()).or(0),
+            whole("limit", "Maximum number of miners. Pages show 100 by default.", 1, 1000).or(1000),
+            whole("offset", "Number of miners to skip.", 0, u32::MAX.into()).or(0),
         ])
         .gives::<MinersPage>(PAGE)
 }
@@ -31,7 +31,7 @@ where
             list(
                 "/instances/{id}/miners",
                 "listMiners",
-                "The miners of an instance, those with a problem first.",
+                "Lists the miners of an instance, those with problems first.",
             ),
             routes::of_instance,
         )
@@ -39,7 +39,7 @@ where
             list(
                 "/miners",
                 "listAllMiners",
-                "The miners of all instances, those with a problem first.",
+                "Lists the miners of all instances, those with problems first.",
             ),
             routes::all,
         )

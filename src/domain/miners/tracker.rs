@@ -134,7 +134,7 @@ impl MinerTracker {
                 Ok(()) => is_failing = false,
                 Err(error) if !is_failing => {
                     is_failing = true;
-                    tracing::warn!(%error, "the list of miners cannot be saved; it is saved with the next round that can be");
+                    tracing::warn!(%error, "the list of miners could not be saved; jd-manager will retry in the next round");
                 }
                 Err(_) => {}
             }
@@ -246,7 +246,7 @@ impl MinerTracker {
             let log = match read.await {
                 Ok(Ok(log)) => Some(log),
                 Ok(Err(error)) => {
-                    tracing::debug!(instance = %id, %error, "the translator's log cannot be read");
+                    tracing::debug!(instance = %id, %error, "the translator's log could not be read");
                     None
                 }
                 Err(_) => None,
@@ -328,7 +328,7 @@ impl TrackerMemory {
             && !self.is_unanswered
         {
             // One line, not one for each round.
-            tracing::warn!(instance = %instance.id, %fault, "its translator's monitoring cannot be read");
+            tracing::warn!(instance = %instance.id, %fault, "the translator's monitoring port could not be read");
         }
         self.is_unanswered = fault.is_some();
         let answer: Option<&TranslatorReading> =

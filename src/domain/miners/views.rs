@@ -89,10 +89,10 @@ impl MinersPage {
         match self.unlisted {
             0 => String::new(),
             1 => format!(
-                "1 more miner is connected. jd-manager lists {most} miners per instance; the shares of the others count in the instance's totals."
+                "1 more miner is connected but not listed. jd-manager lists up to {most} miners per instance. The totals of an instance include all miners."
             ),
             more => format!(
-                "{more} more miners are connected. jd-manager lists {most} miners per instance; the shares of the others count in the instance's totals."
+                "{more} more miners are connected but not listed. jd-manager lists up to {most} miners per instance. The totals of an instance include all miners."
             ),
         }
     }

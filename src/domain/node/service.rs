@@ -177,11 +177,11 @@ fn wrong_network(result: NodeCheckResult, chains: &[BitcoinNetwork]) -> NodeChec
     let names: Vec<&str> = chains.iter().map(|chain| chain.as_str()).collect();
     let names = names.join(" or ");
     let detail = format!(
-        "{} was expected at {}, but its block difficulty matches {names}.",
+        "Expected a {} node at {}, but its block difficulty matches {names}.",
         result.network, result.path
     );
     let advice = format!(
-        "Set the network to {names} in the configuration, and the data directory so that it contains node.sock for that network."
+        "Set the network to {names} in the configuration, and set the data directory to the one with that network's node.sock."
     );
     result.with(NodeStatus::WrongNetwork, detail, advice)
 }

@@ -481,8 +481,8 @@ pub(super) fn lacking_translator(
         FieldError::new(
             "/miners",
             format!(
-                "Client {} has no translator for Stratum V1 miners. Install a version with a translator under Updates, or choose \
-                 “Only Stratum V2”.",
+                "Client {} has no translator for Stratum V1 miners. Under Updates, install a version with a translator, or choose \
+                 “Stratum V2 only”.",
                 program.version
             ),
         )

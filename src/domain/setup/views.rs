@@ -321,10 +321,7 @@ impl StepPage {
     fn kinds(&self) -> Vec<(String, String)> {
         pairs([
             ("ipc", "Bitcoin Core 30 or 31 on this machine"),
-            (
-                "sv2tp",
-                "Another template provider, such as sv2-tp (enter its address)",
-            ),
+            ("sv2tp", "sv2-tp or another template provider"),
         ])
     }
 
@@ -525,7 +522,7 @@ impl StepPage {
             line("Name", self.answers.get("name").to_owned()),
             line(
                 "Stratum V2 port",
-                format!("{}, for {who}", config.listening_address.port()),
+                format!("{}, reachable from {who}", config.listening_address.port()),
             ),
         ];
         name.extend(config.enabled_translator().map(|translator| {
@@ -533,7 +530,7 @@ impl StepPage {
             line(
                 "Stratum V1 port",
                 format!(
-                    "{}, for {who}; miners with {hashrate} or more",
+                    "{}, reachable from {who}; for miners with {hashrate} or more",
                     translator.listening_address.port()
                 ),
             )
@@ -541,7 +538,7 @@ impl StepPage {
         name.extend(config.monitoring_address.map(|address| {
             line(
                 "Monitoring port",
-                format!("{}, for this machine only", address.port()),
+                format!("{}, reachable from this machine only", address.port()),
             )
         }));
         name.push(line("Keys", "created when you save".to_owned()));

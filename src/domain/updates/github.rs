@@ -92,7 +92,7 @@ fn read(told: GithubRelease) -> Option<ClientRelease> {
 fn asset(tag: &str, told: &[ToldAsset]) -> ReleaseAsset {
     let Some(name) = asset_name() else {
         return ReleaseAsset::Missing {
-            why: "Releases have no program for this type of machine. Build the client or upload a file.".into(),
+            why: "There are no release builds for this type of machine. Build the client or upload a file.".into(),
         };
     };
     let by_name = |name: &str| {

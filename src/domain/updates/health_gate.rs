@@ -61,7 +61,7 @@ pub async fn watch(
             GateObservation::Gone => return Ok(GateResult::Gone),
             GateObservation::OnItsWay if begun.elapsed() >= ready_within => {
                 return Ok(GateResult::Bad(format!(
-                    "It was not ready for miners within {} s.",
+                    "The client was not ready for miners within {} s.",
                     gate.ready_within_s
                 )));
             }

@@ -64,7 +64,7 @@ impl JobTracker {
         });
         if let Some(title) = busy {
             return Err(Error::Conflict(format!(
-                "\"{title}\" is still in progress. Wait for it or cancel it."
+                "\"{title}\" is still in progress. Wait until it finishes, or cancel it."
             )));
         }
         let cancel = CancellationToken::new();
@@ -141,7 +141,7 @@ impl JobTracker {
         let guard = self.0.beginning.lock().await;
         match self.present().filter(|job| !job.stage.is_over()) {
             Some(job) => Err(Error::Conflict(format!(
-                "\"{}\" is in progress. Wait for it or cancel it.",
+                "\"{}\" is in progress. Wait until it finishes, or cancel it.",
                 job.title()
             ))),
             None => Ok(guard),

@@ -337,7 +337,7 @@ impl InstalledClient {
             .collect();
         (!names.is_empty()).then(|| {
             format!(
-                "{} is used by {}. Switch to another version there first.",
+                "{} is used by {}. First select another version in the settings of each instance.",
                 self.name,
                 names.join(", ")
             )

@@ -109,7 +109,7 @@ impl UpdateService {
         before: Option<&str>,
     ) -> Result<(bool, String), SwitchInterruption> {
         let Some(instance) = self.instance(ticket, step.id).await? else {
-            return Ok((true, "It was deleted.".into()));
+            return Ok((true, "The instance was deleted.".into()));
         };
         // A killed manager may have done it already.
         let is_done =
@@ -124,7 +124,7 @@ impl UpdateService {
             return Ok((
                 false,
                 format!(
-                    "Cannot restart it with {shown}: {} It is still running {runs}. Fix the problem, then restart it.",
+                    "Cannot restart the instance with {shown}: {} It is still running {runs}. Fix the problem, then restart the instance.",
                     told(error)
                 ),
             ));
@@ -145,16 +145,13 @@ impl UpdateService {
         Ok(match verdict {
             GateResult::Well => {
                 self.measure(ticket, at, step).await?;
-                (true, format!("Rolled back to {runs}; it is running."))
+                (true, format!("Rolled back to {runs} and running again."))
             }
-            GateResult::Gone => (
-                true,
-                format!("It was stopped during the rollback to {shown}."),
-            ),
+            GateResult::Gone => (true, format!("Stopped during the rollback to {shown}.")),
             GateResult::Bad(still) => (
                 true,
                 format!(
-                    "Rolled back to {runs}, but it is still not healthy. {still} See the instance page."
+                    "Rolled back to {runs}, but the instance is still not healthy. {still} See the instance page."
                 ),
             ),
         })

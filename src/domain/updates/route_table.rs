@@ -32,7 +32,7 @@ fn wanted() -> [RequestField; 5] {
         time("window_to", "End of the time window, local time.").or("05:00"),
         text(
             "signed_by",
-            "Required minisign public key of releases. `null`: none.",
+            "Minisign public key that releases must be signed with. `null`: none.",
         )
         .or_null(),
     ]
@@ -76,14 +76,14 @@ where
             .asks([whole("limit", "Maximum number of results.", 1, 1000).or(100), id("before", "Only jobs before this id.")])
             .gives::<HistoryPage>(PAGE), routes::history)
 .add(get("/updates/releases/{name}", "getRelease", "Returns a release with its notes.")
-            .named(text("name", "Release tag, or version of its client.").like("v0.8.0"))
+            .named(text("name", "Release tag or client version.").like("v0.8.0"))
             .gives::<ReleasePage>(PAGE), routes::release)
 .add(post("/updates/skip", "skipRelease", "Skips a release: it is neither offered nor installed automatically.")
-            .takes([version("Release tag, or version of its client.").required()])
+            .takes([version("Release tag or client version.").required()])
             .does::<ReleaseSkipResponse>()
             .fails(&[404, 409]).for_operators().audited("skipped a release"), routes::skip)
 .add(post("/updates/unskip", "unskipRelease", "Offers a skipped release again.")
-            .takes([version("Release tag, or version of its client.").required()])
+            .takes([version("Release tag or client version.").required()])
             .does::<ReleaseSkipResponse>()
             .fails(&[404, 409]).for_operators().audited("offered a skipped release again"), routes::unskip)
 .add(get("/updates/install", "askInstall", "Shows the confirmation page for an installation, for browsers.")
@@ -100,13 +100,13 @@ where
             ])
             .begins::<JobStartResponse>()
             .fails(&[404, 409]).for_operators().audited("started installing a client"), routes::install)
-.add(post("/updates/upload", "uploadClient", "Installs an uploaded client: the program or a release archive, or client and translator in one form.")
+.add(post("/updates/upload", "uploadClient", "Installs an uploaded client: the program, a release archive, or a client and its translator in one form.")
             .asks([
                 text("name", "Name to display."),
                 flag("switch", "Switch instances to it afterward.").or(false),
             ])
             .takes_file(file, [])
-            .and_file("translator", "The translator of this client. Not with a release archive.")
+            .and_file("translator", "The translator for this client. Not allowed with a release archive.")
             .begins::<JobStartResponse>()
             .fails(&[409, 422]).for_admins().audited("uploaded a client").uploads(), routes::upload)
 .add(get("/updates/switch", "askSwitch", "Shows the confirmation page for a switch, for browsers.")
@@ -125,7 +125,7 @@ where
             .may_take([version("Name of an installed client. Default: the previous one.").like("0.5.0")])
             .more(gate_fields())
             .begins::<JobStartResponse>()
-            .fails(&[404, 409]).for_operators().audited("started a rollback of clients"), routes::rollback)
+            .fails(&[404, 409]).for_operators().audited("started rolling back clients"), routes::rollback)
 .add(get("/updates/jobs/{id}", "getJob", "Returns an update job.")
             .about("Event stream: sends `job` when it opens and after each change, until the job has finished.")
             .gives::<JobPage>(PAGE_OR_STREAM), routes::job)

@@ -231,7 +231,7 @@ pub async fn skip(
     let version = read_release(input.value)?;
     let tag = updates.skip(&version, &actor.to_string()).await?.tag;
     let message = format!(
-        "Release {tag} was skipped. It is neither offered nor installed automatically. Newer releases still are."
+        "Release {tag} was skipped. jd-manager neither offers it nor installs it automatically. Newer releases are not affected."
     );
     skip_response(&updates, &want, tag, message).await
 }

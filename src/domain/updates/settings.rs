@@ -77,7 +77,7 @@ impl UpdateSettings {
         if wanted.window_from == wanted.window_to {
             body.refuse(
                 "window_to",
-                "Start and end of the time window are the same. Choose a different end time.",
+                "The start and end of the time window are the same. Choose a different end time.",
             );
         }
         body.finish(Some(wanted))

@@ -140,10 +140,12 @@ impl UpdateService {
             .filter(|step| step.state == StepState::Switched)
             .count();
         Ok(match (switch.is_for_all, went) {
-            (true, 0) => format!("{to} is in use. No instance that follows it was running."),
+            (true, 0) => {
+                format!("{to} is in use. None of the instances that follow it were running.")
+            }
             (true, 1) => format!("{to} is in use. 1 instance runs it."),
             (true, n) => format!("{to} is in use. {n} instances run it."),
-            (false, 0) => format!("{to} will be used from the next start."),
+            (false, 0) => format!("The selected instances will use {to} at their next start."),
             (false, 1) => format!("1 instance runs {to}."),
             (false, n) => format!("{n} instances run {to}."),
         })
@@ -179,7 +181,7 @@ impl UpdateService {
                     ticket,
                     at,
                     StepState::LeftAlone,
-                    "It was deleted in the meantime.",
+                    "Deleted before it could be switched.",
                 )
                 .await;
         };
@@ -203,7 +205,7 @@ impl UpdateService {
         if !is_up(&instance) {
             retry_write(ticket, || self.instances().set_trial(step.id, None)).await?;
             if step.state == StepState::Trying {
-                let words = "It was stopped during the test, so there is no result. Its version setting has not changed.";
+                let words = "Stopped during the test, so there is no result. The version setting of this instance has not changed.";
                 self.write(ticket, at, StepState::LeftAlone, words).await?;
                 return Err(SwitchInterruption::Off(
                     JobStage::Failed,
@@ -232,7 +234,7 @@ impl UpdateService {
                     ticket,
                     at,
                     StepState::LeftAlone,
-                    "It was pinned to a version in the meantime.",
+                    "Pinned to a version before it could be switched.",
                 )
                 .await;
         }
@@ -246,7 +248,7 @@ impl UpdateService {
                     ticket,
                     at,
                     StepState::Switched,
-                    "It was already running this version.",
+                    "Already running this version.",
                 )
                 .await;
         }
@@ -269,7 +271,7 @@ impl UpdateService {
             GateResult::Well => self.keep(ticket, at, &step, to, is_for_all).await,
             GateResult::Gone => {
                 retry_write(ticket, || self.instances().set_trial(step.id, None)).await?;
-                let words = "It was stopped or deleted during the test, so there is no result.";
+                let words = "Stopped or deleted during the test, so there is no result.";
                 self.write(ticket, at, StepState::LeftAlone, words).await?;
                 Err(SwitchInterruption::Off(
                     JobStage::Failed,
@@ -312,7 +314,7 @@ impl UpdateService {
         })
         .await?;
         failpoint::reach("switch.trial");
-        let words = format!("switching to client {to}: restarting and checking its health");
+        let words = format!("switching to client {to}: restarting and checking health");
         retry_write(ticket, || {
             self.instances().note(step.id, words.clone(), Some(ACTOR))
         })

@@ -217,9 +217,7 @@ impl<'a> FileUpload<'a> {
         let path = self.path.with_file_name("received-translator");
         check_room(&path, 0).map_err(full)?;
         if write(&self.ticket, &path, None, pieces).await? == 0 {
-            return Err(
-                Error::invalid("/translator", "The file of the translator is empty.").into(),
-            );
+            return Err(Error::invalid("/translator", "The translator file is empty.").into());
         }
         self.translator = Some(path);
         Ok(())

@@ -436,7 +436,9 @@ pub(super) fn remove_page(
         } else {
             "program"
         };
-        format!("This deletes the {deleted}. Instances can no longer roll back to it. {again}")
+        format!(
+            "This deletes the {deleted}. Instances can no longer be rolled back to this version. {again}"
+        )
     };
     let action = || {
         let encoded: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
@@ -461,7 +463,7 @@ fn way_back(client: &InstalledClient) -> String {
             || format!("Source: {}.", manifest.from),
             |tag| {
                 format!(
-                    "You can install it again from release {tag} while that release is published."
+                    "You can install it again from release {tag} as long as that release is available."
                 )
             },
         ),

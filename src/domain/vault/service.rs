@@ -32,7 +32,7 @@ pub enum VaultRefusal {
     },
     /// The key is a different one.
     #[error(
-        "{path} does not match the secrets in the database: key and database are from different data directories or backups. \
+        "{path} does not match the secrets in the database: the key and the database are from different data directories or backups. \
          Replace it with the matching key. Nothing was changed."
     )]
     Wrong {

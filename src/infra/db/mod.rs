@@ -119,7 +119,7 @@ impl Db {
         open::upgrade(&mut connection, &path, data_dir)?;
         if let Err(e) = open::allow_giving_back(&mut connection) {
             // Not critical: only the file does not shrink.
-            tracing::warn!(error = %e, "the database could not be rewritten, so the file does not shrink yet");
+            tracing::warn!(error = %e, "the database could not be rewritten, so its file has not shrunk");
         }
         let marker = ChangeMarker::open(data_dir, || writer::count_changes(&mut connection))
             .map_err(|e| open::judge(&path, &e.to_string()))?;

@@ -95,7 +95,7 @@ pub(super) fn upgrade(
     let known = known().map_err(|e| judged(e.to_string()))?;
     if !applied.is_empty() && applied.len() < known.len() {
         copy_before_upgrade(path, data_dir)
-            .map_err(|e| judged(format!("creating a copy before the upgrade failed: {e}")))?;
+            .map_err(|e| judged(format!("cannot create a copy before the upgrade: {e}")))?;
     }
     connection
         .run_pending_migrations(MIGRATIONS)

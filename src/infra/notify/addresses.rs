@@ -22,7 +22,7 @@ pub(super) fn read(text: &str) -> Result<Url, String> {
     const EXAMPLE: &str = "Enter an address that starts with https:// or http://, for example https://example.org/hook.";
     if text.contains(MASK) {
         return Err(format!(
-            "Enter the whole address again. {MASK} only stands for a hidden secret."
+            "Enter the whole address again. {MASK} only hides the saved secret."
         ));
     }
     if text.len() > LONGEST {
@@ -53,7 +53,7 @@ pub(super) fn read_server(text: &str) -> Result<Url, String> {
     if is_bare {
         Ok(url)
     } else {
-        Err("Enter only the address of the server, without a username, ? or #.".into())
+        Err("Enter only the server address, without a username, ? or #.".into())
     }
 }
 

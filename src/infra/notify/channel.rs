@@ -147,7 +147,7 @@ impl NotifyChannel {
                     ),
                     (None, Some(_)) => found.add(
                         "username",
-                        "Enter the username for the password, or remove the password.",
+                        "Enter the username that goes with the password, or remove the password.",
                     ),
                     _ => {}
                 }
@@ -155,7 +155,7 @@ impl NotifyChannel {
                     .as_ref()
                     .is_some_and(|name| name.len() > LONGEST || name.contains(char::is_control))
                 {
-                    found.add("username", "Enter a username on one line.");
+                    found.add("username", "Enter a username without line breaks.");
                 }
                 if from.len() > LONGEST || from.parse::<Mailbox>().is_err() {
                     found.add(
@@ -167,7 +167,7 @@ impl NotifyChannel {
                     Some(receivers) if receivers.iter().count() <= MAX_RECEIVERS => {}
                     Some(_) => found.add("to", format!("Enter at most {MAX_RECEIVERS} recipients.")),
                     None => {
-                        found.add("to", "Enter the recipient's address, for example me@example.org. Separate addresses with commas.")
+                        found.add("to", "Enter the recipient's address, for example me@example.org. Separate multiple addresses with commas.")
                     }
                 }
             }
@@ -411,12 +411,12 @@ impl ChannelProblems {
         if secret == MASK {
             self.add(
                 field,
-                format!("Enter the {field} again. {MASK} only stands for the hidden one."),
+                format!("Enter the {field} again. {MASK} only hides it."),
             );
         } else if secret.len() > LONGEST || secret.contains(['\r', '\n', '\0']) {
             self.add(
                 field,
-                format!("Enter the {field} on one line of at most {LONGEST} characters."),
+                format!("Enter the {field} without line breaks, in at most {LONGEST} characters."),
             );
         }
     }

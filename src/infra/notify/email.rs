@@ -70,7 +70,7 @@ async fn handed_in(
         {
             let hint = match server.security {
                 MailSecurity::None => {
-                    "Choose STARTTLS or TLS: many servers accept passwords only with encryption. Or remove the username."
+                    "Choose STARTTLS or TLS, because many servers accept passwords only over an encrypted connection. Or remove the username."
                 }
                 _ => "If the server needs no password, remove the username.",
             };
@@ -166,7 +166,7 @@ fn refusal(
         }
         if error.is_client() {
             return SendError::for_good(format!(
-                "The mail server {place} does not support this message{quote}. Check the addresses."
+                "The mail server {place} does not support a feature that this message needs{quote}. Check the addresses."
             ));
         }
         // Certificate authorities matter only when connecting, which already succeeded.
@@ -184,7 +184,7 @@ fn refusal(
             )
         }
         (SmtpStage::Message, true) => format!(
-            "The mail server {place} rejected the message ({status}{quote}). Check the addresses of the sender and the recipients."
+            "The mail server {place} rejected the message ({status}{quote}). Check the sender and recipient addresses."
         ),
         (_, false) => format!(
             "The mail server {place} cannot accept the message right now ({status}{quote}). Try again later."

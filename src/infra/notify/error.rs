@@ -81,7 +81,7 @@ pub(super) fn unconnected(
         .map(io::Error::kind);
     SendError::for_now(match kind {
         Some(io::ErrorKind::ConnectionRefused) => format!(
-            "Connection refused by {place}. Check the address and the port, and that the service is running."
+            "Connection refused by {place}. Check the address and the port, and make sure that the service is running."
         ),
         Some(
             io::ErrorKind::TimedOut
@@ -124,7 +124,7 @@ fn ended(place: &str) -> String {
 pub(super) fn too_late(place: &str, patience: Duration) -> SendError {
     let seconds = patience.as_secs_f64();
     SendError::for_now(format!(
-        "{place} did not respond within {seconds} s. Check the address, and that the service is not overloaded."
+        "{place} did not respond within {seconds} s. Check the address, and make sure that the service is not overloaded."
     ))
 }
 
@@ -139,7 +139,7 @@ fn tls_error_text(place: &str, error: &rustls::Error, has_authorities: bool) -> 
             }
             rustls::Error::InvalidMessage(_) => {
                 format!(
-                    "No TLS on this port of {place}. Check the port, or choose STARTTLS or no encryption."
+                    "{place} does not use TLS on this port. Check the port, or choose STARTTLS or no encryption."
                 )
             }
             _ => format!(
@@ -150,14 +150,14 @@ fn tls_error_text(place: &str, error: &rustls::Error, has_authorities: bool) -> 
     };
     match error {
         CertificateError::UnknownIssuer if !has_authorities => {
-            "This machine has no list of certificate authorities, so jd-manager cannot verify certificates. Install the package \
-             ca-certificates and restart jd-manager."
+            "This machine has no list of certificate authorities, so jd-manager cannot verify certificates. Install the \
+             ca-certificates package and restart jd-manager."
                 .into()
         }
         // A bad signature: another key of an authority with the same name, for example after a
         // private authority was recreated.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => format!(
-            "This machine does not trust the issuer of the certificate of {place}. If it is your own, add its authority to this machine's certificates and restart jd-manager."
+            "This machine does not trust the issuer of the certificate of {place}. If you issued the certificate yourself, add your certificate authority to this machine's trusted certificates and restart jd-manager."
         ),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             format!("The certificate of {place} has expired. Renew it, and check this machine's clock.")

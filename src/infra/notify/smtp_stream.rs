@@ -76,7 +76,9 @@ impl MailServer<'_> {
         }
         if self.security != MailSecurity::None {
             let name = ServerName::try_from(self.host.to_owned()).map_err(|_| {
-                SendError::for_good("Enter the name of the mail server as in its certificate.")
+                SendError::for_good(
+                    "Enter the mail server's name as it appears in its certificate.",
+                )
             })?;
             let SmtpLine::Plain(tcp) = wire.line else {
                 return Ok(wire);

@@ -42,7 +42,7 @@ pub(super) async fn send(
     let base = url.path().trim_end_matches('/').to_owned();
     url.set_path(&format!("{base}/bot{token}/sendMessage"));
     let place = addresses::place(&url);
-    let advice = "Check the bot token and the chat ID, and that someone in the chat has written to the bot first.";
+    let advice = "Check the bot token and the chat ID, and make sure that someone in the chat has sent the bot a message first.";
     let post = HttpPost {
         url,
         headers: HeaderMap::new(),

@@ -80,7 +80,7 @@ pub(super) fn other_file(socket: &Path) -> String {
 
 /// No process listens on the socket.
 pub(super) fn stale() -> String {
-    "Start the node. If it is running, it was started without ipcbind=unix, and the file is left over from an earlier run. In a container, mount \
+    "Start the node. If it is already running, it was started without ipcbind=unix, and the file is left over from an earlier run. In a container, mount \
      the socket's directory instead of the socket: a mounted socket still refers to the node's previous run."
         .into()
 }
@@ -88,7 +88,7 @@ pub(super) fn stale() -> String {
 /// A process listens on the socket, but does not answer.
 pub(super) fn silent(socket: &Path) -> String {
     format!(
-        "Find out which program is listening there: sudo ss -xlp | grep {}. If it is Bitcoin Core, restart it; it may be starting or shutting down.",
+        "Find out which program is listening there: sudo ss -xlp | grep {}. If it is Bitcoin Core, it may be starting or shutting down; if this persists, restart it.",
         quoted(socket)
     )
 }

@@ -158,7 +158,7 @@ fn check_path(path: &Path, network: Option<BitcoinNetwork>, deadline: Instant) -
 fn mismatch(result: NodeCheckResult, socket: &Path, found: BitcoinNetwork) -> NodeCheckResult {
     let expected = result.network;
     let detail = format!(
-        "{expected} was expected, but {} is the socket for a node on {found}.",
+        "Expected a node on {expected}, but {} is the socket for a node on {found}.",
         socket.display()
     );
     let advice = format!(
@@ -305,14 +305,14 @@ fn missing(socket: &Path, error: &std::io::Error) -> String {
             let there = socket.ancestors().skip(1).find(|dir| dir.is_dir());
             match there {
                 Some(dir) if Some(dir) != socket.parent() => format!(
-                    "There is no socket {shown}. Only the directory {} exists.",
+                    "There is no socket at {shown}. Only the directory {} exists.",
                     dir.display()
                 ),
-                _ => format!("There is no socket {shown}."),
+                _ => format!("There is no socket at {shown}."),
             }
         }
         std::io::ErrorKind::NotADirectory => {
-            format!("There is no socket {shown}: a part of its path is a file, not a directory.")
+            format!("There is no socket at {shown}: a part of its path is a file, not a directory.")
         }
         _ => format!("{shown} cannot be examined: {error}."),
     }

@@ -226,7 +226,7 @@ pub const FIELDS: &[ConfigField] = &[
         OPTIONAL,
         "Mining mode",
         "Choose a mode: FULLTEMPLATE, COINBASEONLY or SOLOMINING.",
-        "Full templates: your client declares its transactions to the pool. Coinbase only: it does not. Solo: no pool; you keep the full reward of the blocks you mine.",
+        "Full templates: your client declares its transactions to the pool. Coinbase only: it does not declare them. Solo: no pool; you keep the full reward of the blocks you mine.",
     ),
     field(
         "user_identity",
@@ -262,7 +262,7 @@ pub const FIELDS: &[ConfigField] = &[
         Text,
         [I, I, I, R, R, R, R],
         "Pool account",
-        "Enter your account at the pool. The pool needs it to pay you.",
+        "Enter your pool account. The pool needs it to pay you.",
         "For example, account.worker. Leave empty to use the default account.",
     ),
     field(
@@ -272,7 +272,7 @@ pub const FIELDS: &[ConfigField] = &[
         REQUIRED,
         "JDS address",
         "Enter the host name or IP address of the pool's job declaration server (JDS).",
-        "Host of the pool's job declaration server (JDS), often the same as the pool.",
+        "Host of the pool's job declaration server (JDS), often the same as the pool's.",
     ),
     field(
         "upstreams[].jds_port",
@@ -322,7 +322,7 @@ pub const FIELDS: &[ConfigField] = &[
         REQUIRED,
         "Coinbase tag",
         "Enter a coinbase tag, or leave it empty.",
-        "Public text in the blocks you mine; can be empty. Up to 52 bytes work with every pool. The client exits if the tag is longer than 64 bytes.",
+        "Public text in the blocks you mine; can be empty. Every pool accepts up to 52 bytes. The client exits if the tag is longer than 64 bytes.",
     ),
     hidden(
         "template_provider_type",
@@ -451,7 +451,7 @@ pub const FIELDS: &[ConfigField] = &[
         ABSENT,
         "Stratum V1 port",
         "Enter true or false.",
-        "Most miners use Stratum V1. For them, jd-manager runs `translator_sv2` alongside the client.",
+        "Most miners use Stratum V1. To support these miners, jd-manager runs `translator_sv2` alongside the client.",
     ),
     field(
         "translator.listening_address",
@@ -469,7 +469,7 @@ pub const FIELDS: &[ConfigField] = &[
         ABSENT,
         "Weakest miner",
         "Enter the hashrate of the weakest miner, such as 500 GH/s.",
-        "Sets the starting difficulty. `500 GH/s` for Bitaxe-class miners, `100 TH/s` for large ASIC miners.",
+        "Its hashrate sets the starting difficulty: `500 GH/s` for Bitaxe-class miners, `100 TH/s` for large ASIC miners.",
     ),
     field(
         "translator.shares_per_minute",
@@ -478,7 +478,7 @@ pub const FIELDS: &[ConfigField] = &[
         ABSENT,
         "V1 shares per minute",
         "Enter the number of shares per minute per miner, such as 6.0.",
-        "Per miner.",
+        "Target per miner.",
     ),
     field(
         "translator.aggregate_channels",
@@ -487,7 +487,7 @@ pub const FIELDS: &[ConfigField] = &[
         ABSENT,
         "Channels",
         "Enter true or false.",
-        "With one channel per miner, shares are counted per miner. A shared channel sends fewer messages.",
+        "With one channel per miner, shares are counted per miner. A shared channel needs fewer messages.",
     ),
     hidden("translator.miner_telemetry", Table, ABSENT, ""),
     field(
@@ -524,7 +524,7 @@ pub const FIELDS: &[ConfigField] = &[
         REQUIRED,
         "Certificate validity (s)",
         "Enter the certificate validity in seconds, such as 3600.",
-        "For the certificates that the client sends to miners.",
+        "How long the certificates that the client sends to miners are valid.",
     ),
     field(
         "share_batch_size",
@@ -569,7 +569,7 @@ pub const FIELDS: &[ConfigField] = &[
         OPTIONAL,
         "Required extensions (optional)",
         "",
-        "The client rejects pools and miners without these.",
+        "The client rejects pools and miners that do not support these.",
     ),
     field(
         "reserved_downstream_rollable_extranonce_size",
@@ -615,7 +615,7 @@ pub const FIELDS: &[ConfigField] = &[
         [N, N, N, N, N, O, O],
         "Miner networks (optional)",
         "",
-        "Private networks to search for miners every minute, such as 192.168.1.0/24, separated by commas. Requires client 0.5.0 or newer.",
+        "The client searches these private networks for miners every minute. Separate them with commas, for example 192.168.1.0/24, 192.168.2.0/24. Requires client 0.5.0 or newer.",
     ),
     hidden("log_file", Code, OPTIONAL, ""),
 ];

@@ -152,7 +152,7 @@ impl ProbeOutcome {
                 format!("The certificate of {name} is not currently valid: {what}. {advice}")
             }
             Self::UnsupportedVersion => format!(
-                "{who} supports none of the protocol versions that the client offers. Set the lowest and highest version to 2, or use another client version."
+                "{who} supports none of the protocol versions that the client offers. Set the minimum and maximum protocol version to 2, or use another client version."
             ),
             Self::SetupRefused { code } => {
                 let advice = match code.as_str() {

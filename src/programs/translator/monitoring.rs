@@ -38,7 +38,7 @@ impl fmt::Display for TranslatorMonitoringError {
                 "No program is listening on the translator's monitoring address. The translator opens it after connecting to its client.",
             ),
             MonitoringError::TimedOut => f.write_str(
-                "The translator's monitoring did not respond in time. The translator or the machine may be overloaded.",
+                "The translator's monitoring port did not respond in time. The translator or the machine may be overloaded.",
             ),
             MonitoringError::TooLarge => write!(
                 f,

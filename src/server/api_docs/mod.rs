@@ -21,7 +21,7 @@ const ABOUT: &str = "Run, monitor and update Stratum V2 JD (Job Declarator) clie
     return HTML by default. Errors are problem details (RFC 9457). In addition to the listed responses, all operations can return 405 for \
     an unsupported method, 500 for an internal error and 504 if there is no response within 60 s.\n\n\
     The version is jd-manager's version. New versions with the same major version may add operations, parameters and fields, but will not \
-    remove them or change their meaning; ignore fields that you do not know. Parts that will be removed are marked `deprecated` for at least one minor version. Operations for web pages may \
+    remove them or change their meaning; ignore unknown fields. Parts that will be removed are marked `deprecated` for at least one minor version. Operations for web pages may \
     change at any time.";
 
 /// Lists the documented operations: the route tables.

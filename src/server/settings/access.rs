@@ -54,7 +54,7 @@ pub(super) fn advertised_host(text: &str) -> Result<String, SettingsError> {
     let host = host.trim_matches(['[', ']', '.']).to_ascii_lowercase();
     match host.parse::<IpAddr>() {
         Ok(ip) if ip.is_unspecified() || ip.is_loopback() => Err(wrong(format!(
-            "miners cannot connect to {ip}. Enter the host name or the IP address of this machine in your network."
+            "miners cannot connect to {ip}. Enter this machine's host name or IP address on your network."
         ))),
         _ => Ok(host),
     }

@@ -21,20 +21,20 @@ pub struct SettingsInput {
     /// address, set a password first.
     #[arg(long, env = "JD_MANAGER_LISTEN", value_name = "ADDR:PORT")]
     pub(super) listen: Option<SocketAddr>,
-    /// Directory for database, instances, clients and backups [default:
+    /// Directory for the database, instances, clients and backups [default:
     /// $XDG_DATA_HOME/jd-manager].
     #[arg(long, env = "JD_MANAGER_DATA_DIR", value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
     /// Use this jd_client_sv2 program instead of the installed versions.
     #[arg(long, env = "JD_MANAGER_CLIENT", value_name = "PROGRAM")]
     pub(super) client: Option<PathBuf>,
-    /// Use this translator_sv2 program instead of the one in the directory of the client.
+    /// Use this translator_sv2 program instead of the one in the client's directory.
     #[arg(long, env = "JD_MANAGER_TRANSLATOR", value_name = "PROGRAM")]
     pub(super) translator: Option<PathBuf>,
-    /// Base URL of the release API.
+    /// Base URL of the API that lists client releases.
     #[arg(long, env = "JD_MANAGER_RELEASE_API", value_name = "URL")]
     pub(super) release_api: Option<String>,
-    /// File with a token for the release API. With a token, it allows more requests per hour.
+    /// File with a token for the release API. The token raises the API's hourly request limit.
     #[arg(long, env = "JD_MANAGER_RELEASE_TOKEN_FILE", value_name = "FILE")]
     pub(super) release_token_file: Option<PathBuf>,
     /// What to do with running clients when jd-manager stops.
@@ -49,18 +49,18 @@ pub struct SettingsInput {
     /// Warn if a client takes longer than this to start [default: 1m].
     #[arg(long, env = "JD_MANAGER_SLOW_START", value_name = "TIME")]
     pub(super) slow_start: Option<DurationText>,
-    /// Days to keep raw metrics and health checks [default: 7].
+    /// Days to keep raw metrics and health check results [default: 7].
     #[arg(long, env = "JD_MANAGER_RETENTION_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(super) retention_days: Option<u32>,
     /// If there are no users yet, print a code for creating the first user in the browser.
-    #[arg(long, env = "JD_MANAGER_SETUP", num_args = 0..=1, default_missing_value = "true", value_name = "YES")]
+    #[arg(long, env = "JD_MANAGER_SETUP", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub(super) setup: Option<bool>,
-    /// File with the password for the user "admin". Each startup creates or updates this user.
+    /// File with the password for the user "admin". jd-manager creates or updates this user at startup.
     /// Alternatively, set JD_MANAGER_PASSWORD to the password.
     #[arg(long, env = "JD_MANAGER_PASSWORD_FILE", value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
-    /// Host name that jd-manager accepts, in addition to its IP addresses and the machine's own
-    /// host name; can be repeated.
+    /// Host name to accept in requests, in addition to this machine's IP addresses and own host
+    /// name. Can be repeated.
     #[arg(
         long = "allow-host",
         env = "JD_MANAGER_ALLOW_HOSTS",
@@ -69,7 +69,7 @@ pub struct SettingsInput {
     )]
     #[serde(default)]
     pub(super) allow_hosts: Vec<String>,
-    /// Host name or IP address of this machine to show first in the addresses for miners.
+    /// Host name or IP address that miners use to reach this machine. The pages list it first.
     #[arg(long, env = "JD_MANAGER_ADVERTISED_HOST", value_name = "HOST")]
     pub(super) advertised_host: Option<String>,
     /// Days to keep the audit log [default: 365].
@@ -85,10 +85,10 @@ pub struct SettingsInput {
     /// Requires --tls-key.
     #[arg(long, env = "JD_MANAGER_TLS_CERT", value_name = "FILE", value_parser = path_or_none())]
     pub(super) tls_cert: Option<PathBuf>,
-    /// Private key for --tls-cert, in PEM format and without a password.
+    /// Private key for --tls-cert, in PEM format, without a passphrase.
     #[arg(long, env = "JD_MANAGER_TLS_KEY", value_name = "FILE", value_parser = path_or_none())]
     pub(super) tls_key: Option<PathBuf>,
-    /// Unix socket for local commands; empty for none [default: manager.sock in the
+    /// Unix socket for local commands; an empty value disables it [default: manager.sock in the
     /// data directory].
     #[arg(long, env = "JD_MANAGER_SOCKET", value_name = "FILE", value_parser = path_or_none())]
     pub(super) socket: Option<PathBuf>,
@@ -99,8 +99,8 @@ pub struct SettingsInput {
     /// Maximum number of TCP connections [default: 2048].
     #[arg(long, env = "JD_MANAGER_MAX_CONNECTIONS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(16..=65_536))]
     pub(super) max_connections: Option<u32>,
-    /// Maximum requests per second from one address; 0 for no limit; local addresses are not
-    /// limited [default: 100].
+    /// Maximum requests per second from one address; 0 for no limit. Requests from this machine
+    /// are not limited [default: 100].
     #[arg(long, env = "JD_MANAGER_MAX_REQUESTS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(super) max_requests: Option<u32>,
 }

@@ -68,7 +68,7 @@ const PROBLEMS: &[(u16, &str, &str)] = &[
     (
         421,
         "Misdirected",
-        "The `Host` header is not a known name of this machine.",
+        "The `Host` header is not a name that jd-manager accepts.",
     ),
     (
         422,
@@ -131,7 +131,7 @@ impl ApiDocument {
     ) -> Value {
         let role = operation.role.map(Role::name);
         let needs = match role {
-            Some(role) => format!("Requires the role {role}."),
+            Some(role) => format!("Requires the {role} role."),
             None => "No sign-in required.".to_owned(),
         };
         let about = if operation.about.is_empty() {

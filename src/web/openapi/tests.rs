@@ -86,7 +86,7 @@ fn a_document_says_what_was_written_down() {
     let bought = &document["paths"]["/cows"]["post"];
     assert_eq!(
         bought["description"],
-        "It is led home.\n\nRequires the role admin."
+        "It is led home.\n\nRequires the admin role."
     );
     assert_eq!(bought["requestBody"]["required"], true);
     assert_eq!(

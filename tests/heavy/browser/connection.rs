@@ -199,7 +199,7 @@ async fn a_form_outlives_its_session() {
     browser
         .until(
             "what happened",
-            "return document.querySelector('#notices p')?.innerText === 'Your session has ended. Nothing was sent, and your input is still here. Sign in, then press “Create user” again. Sign in in a new tab'",
+            "return document.querySelector('#notices p')?.innerText === 'Your session has ended. Nothing was sent, and your input is still here. Sign in, then press “Create user” again. Sign in (opens a new tab)'",
         )
         .await;
     assert_eq!(browser.path().await, "/users");

@@ -108,7 +108,7 @@ async fn the_first_alert_is_set_up_and_tried_with_and_without_javascript() {
                 "return location.pathname === '/alerts/channels/new'",
             )
             .await;
-        browser.press("Webhook (program)").await;
+        browser.press("Webhook").await;
         browser
             .until("the form", "return document.querySelector('#url')")
             .await;

@@ -162,7 +162,7 @@ async fn filters_hold_for_what_arrives_live() {
     assert_eq!(browser.ask(others).await, 0, "only lines with that text");
     assert_eq!(gaps(&browser, 1000).await, serde_json::json!([]));
 
-    browser.press("Whole log").await;
+    browser.press("Full log").await;
     browser
         .until("the filter is off", "return !location.search")
         .await;

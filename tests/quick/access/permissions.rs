@@ -224,7 +224,9 @@ fn ends_sessions(pattern: &str) -> bool {
 }
 
 fn is_refused_for_the_role(answer: &Answer) -> bool {
-    answer.status == 403 && answer.text.contains("This requires the role")
+    answer.status == 403
+        && answer.text.contains("This requires the ")
+        && answer.text.contains(" role; ")
 }
 
 #[tokio::test(flavor = "multi_thread")]

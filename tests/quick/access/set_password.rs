@@ -13,7 +13,7 @@ async fn a_password_set_on_the_machine_is_in_force_at_once() {
         "quite another one\n",
     ));
     assert!(
-        said.contains("Password of ada set. All sessions of ada were signed out."),
+        said.contains("Set the password for ada and signed out all their sessions."),
         "{said}"
     );
     admin.get(&manager, "/api/account").await.problem(401);

@@ -156,7 +156,7 @@ async fn nobody_and_nonsense_are_said_with_what_to_do() {
     };
     let said = nobody(&[]).wrong(1);
     assert!(
-        said.contains("no jd-manager is running on")
+        said.contains("no jd-manager is running with the data directory")
             && said.contains("Start it with jd-manager --data-dir"),
         "{said}"
     );

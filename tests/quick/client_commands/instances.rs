@@ -182,7 +182,7 @@ async fn an_instance_is_made_shown_renamed_and_deleted() {
         ["attic"]
     );
     let none = ask(&manager, &["instances", "list", "--search", "nowhere"]).well();
-    assert!(none.contains("No instance matches"), "{none}");
+    assert!(none.contains("No instances match"), "{none}");
     // There is no terminal for a confirmation.
     let said = ask(&manager, &["instances", "delete", "old barn"]).wrong(2);
     assert!(

@@ -15,7 +15,7 @@ async fn the_exit_code_is_zero_only_for_a_node_that_can_be_used() {
     let _node = FakeNode::start(&core.join("node.sock"), NodeBehavior::Answers);
     let text = ask(&manager, &["node", "check", path]).well();
     assert!(
-        text.starts_with("connected: Client 0.6.0 connected") && text.contains("data_dir"),
+        text.starts_with("connected: Client 0.6.0 connected") && text.contains("data directory"),
         "{text}"
     );
     let json = ask(&manager, &["node", "check", path, "--json"]).json();

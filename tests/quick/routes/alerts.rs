@@ -673,6 +673,7 @@ async fn seen_down(manager: &Manager, id: &str) {
             is_wanted: true,
             is_at_rest: false,
             state: InstanceState::Failed,
+            cause: None,
             checks: Vec::new(),
             figures: BTreeMap::new(),
             blocks: 0,
@@ -1027,7 +1028,7 @@ async fn what_cannot_be_read_is_shown_and_can_be_deleted() {
     let said = manager
         .log()
         .lines()
-        .filter(|line| line.contains("is unreadable and ignored"))
+        .filter(|line| line.contains("ignoring an unreadable alert"))
         .count();
     assert_eq!(said, 2, "once for each");
     assert!(!manager.log().contains(SECRET));

@@ -134,7 +134,7 @@ async fn long_lines_are_shown_in_part_and_paged_through() {
     assert!(
         page.texts("p")
             .iter()
-            .any(|text| text.starts_with("The lines are long, so this page shows fewer.")),
+            .any(|text| text.starts_with("The lines are long, so this page shows fewer of them.")),
         "{:?}",
         page.texts("p")
     );

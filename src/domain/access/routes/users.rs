@@ -39,7 +39,7 @@ pub async fn create(
     match made {
         Ok(user) => {
             let message = format!(
-                "User \"{}\" was created with the role {}.",
+                "User \"{}\" was created with the {} role.",
                 user.name, user.role
             );
             let at = format!("{HERE}/{}", user.id);

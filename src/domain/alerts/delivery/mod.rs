@@ -20,6 +20,9 @@ pub(super) use worker::DeliveryWorker;
 /// How long a delivery is held before it is sent, so that one notification can list all affected
 /// instances. Longer than the time between two rounds of observations.
 pub(super) const HOLD: Duration = Duration::from_secs(8);
+/// How long a delivery is held while more instances are likely to follow: the time between two
+/// rounds of health checks.
+pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(60);
 /// A failed delivery is retried after this time, then after twice and four times this time, …
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 /// … up to this time.
@@ -160,7 +163,11 @@ impl PendingDelivery {
     /// Whether the next attempt is due at `now`. A due time further away than the longest wait comes
     /// from a wrong clock and counts as due.
     pub fn is_due(&self, now: Timestamp) -> bool {
-        let longest = if self.tries == 0 { HOLD } else { PATIENCE };
+        let longest = if self.tries == 0 {
+            LONGEST_HOLD
+        } else {
+            PATIENCE
+        };
         self.due_at <= now || self.due_at > now.after(longest)
     }
 }

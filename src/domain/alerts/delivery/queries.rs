@@ -55,6 +55,8 @@ pub struct HeldDelivery {
     pub id: i64,
     /// When the problem was noticed.
     pub at: Timestamp,
+    /// When it will be sent.
+    pub due_at: Timestamp,
     /// Details for programs.
     pub data: serde_json::Value,
 }
@@ -76,20 +78,40 @@ pub fn held(
     let rows = d::table
         .filter(d::channel_id.eq(channel).and(is_held))
         .order(d::id.desc())
-        .select((d::id, d::at, d::data))
-        .load::<(i64, Timestamp, String)>(db)?;
-    let held = |(id, at, data): (_, _, String)| HeldDelivery {
+        .select((d::id, d::at, d::due_at, d::data))
+        .load::<(i64, Timestamp, Timestamp, String)>(db)?;
+    let held = |(id, at, due_at, data): (_, _, _, String)| HeldDelivery {
         id,
         at,
+        due_at,
         data: serde_json::from_str(&data).unwrap_or_default(),
     };
     Ok(rows.into_iter().map(held).collect())
 }
 
-/// Replaces the text of a delivery.
-pub fn reword(db: &mut Db, id: i64, said: &Notification) -> QueryResult<usize> {
+/// Ends the holds of a channel at `due_at`, if they end later. `latest`: as for [`held`].
+pub fn end_holds(
+    db: &mut Db,
+    channel: ChannelId,
+    due_at: Timestamp,
+    latest: Timestamp,
+) -> QueryResult<usize> {
+    use alert_deliveries as d;
+    let is_held = d::state
+        .eq(DeliveryProgress::Waiting.as_str())
+        .and(d::tries.eq(0))
+        .and(d::due_at.gt(due_at))
+        .and(d::due_at.le(latest));
+    diesel::update(d::table.filter(d::channel_id.eq(channel).and(is_held)))
+        .set(d::due_at.eq(due_at))
+        .execute(db)
+}
+
+/// Replaces the text of a held delivery and the time at which it is sent.
+pub fn reword(db: &mut Db, id: i64, due_at: Timestamp, said: &Notification) -> QueryResult<usize> {
     use alert_deliveries as d;
     let values = (
+        d::due_at.eq(due_at),
         d::title.eq(&said.title),
         d::text.eq(&said.text),
         d::data.eq(said.data.to_string()),

@@ -369,7 +369,7 @@ async fn what_has_been_done_for_a_month_is_forgotten() {
         .db
         .write(move |c| {
             for _ in 0..3 {
-                posted::insert_delivery(c, id, at, at, &said)?;
+                crate::domain::alerts::delivery::queries::insert_delivery(c, id, at, at, &said)?;
             }
             Ok(())
         })
@@ -499,7 +499,8 @@ async fn what_comes_after_a_moment_is_a_message_of_its_own() {
     world
         .rule(json!({ "name": "Down", "condition": down, "for_s": 0, "clear_s": 0 }))
         .await;
-    world.rule(json!({ "name": "Also down", "condition": down, "for_s": 0, "clear_s": 0, "instance_id": herd[0].0 })).await;
+    let metric = json!({ "kind": "metric", "metric": "miners", "side": "above", "threshold": 1 });
+    world.rule(json!({ "name": "Miners", "condition": metric, "for_s": 0, "clear_s": 0, "instance_id": herd[0].0 })).await;
     see(&world, &herd[..1], AlertTestBed::down).await;
     assert_eq!(
         listed(&world).await,

@@ -15,6 +15,7 @@ fn seen(state: InstanceState, is_wanted: bool) -> InstanceObservation {
         is_wanted,
         is_at_rest: false,
         state,
+        cause: None,
         checks: Vec::new(),
         figures: BTreeMap::new(),
         blocks: 0,

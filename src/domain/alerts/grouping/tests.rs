@@ -24,6 +24,7 @@ fn item(name: &str, words: &str, text: &str) -> NotificationItem {
         id: InstanceId::random(),
         name: name.into(),
         miner: String::new(),
+        rule: String::new(),
         words: words.into(),
         text: text.into(),
         since: Some(Timestamp(1_800_000_000_000)),
@@ -112,7 +113,7 @@ fn many_are_counted_in_the_title_and_listed_in_the_text() {
     assert_eq!(raised.data["instance"]["name"], "barn");
     assert_eq!(
         said(&rule, NotificationEvent::Again, &items, AT).title,
-        "2 instances: still: not running"
+        "2 instances: not running (ongoing)"
     );
     let over = items.map(|item| NotificationItem {
         until: Some(AT),
@@ -153,7 +154,7 @@ fn different_words_stand_beside_the_names_and_advice_does_not_grow_without_end()
     assert!(
         raised
             .text
-            .contains("For the other instances, see their pages."),
+            .contains("For advice on the other instances, see their pages."),
         "{}",
         raised.text
     );

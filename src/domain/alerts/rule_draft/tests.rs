@@ -242,7 +242,7 @@ fn a_rule_that_could_never_hold_is_refused() {
     }
     assert_eq!(
         of_check("pool").unwrap().name,
-        "The health check Pool reports a warning or worse"
+        "The Pool health check has a warning or is unhealthy"
     );
     assert_eq!(pointers(of_check("mood")), ["/condition/check"]);
     let of_metric = |metric: &str| {

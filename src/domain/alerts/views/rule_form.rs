@@ -28,12 +28,12 @@ const KINDS: [(&str, &str, &str); 7] = [
     (
         "check",
         "Health check",
-        "A health check reports “warning” or “unhealthy”.",
+        "A health check has a warning or is unhealthy.",
     ),
     (
         "metric",
         "Metric threshold",
-        "A metric is too high or too low, such as hashrate, miners or memory.",
+        "A metric, such as hashrate, miners or memory, is too high or too low.",
     ),
     ("block-found", "Block found", "One notification per block."),
     (
@@ -44,12 +44,12 @@ const KINDS: [(&str, &str, &str); 7] = [
     (
         "update-available",
         "Update available",
-        "A newer client than the one an instance uses is available. jd-manager checks once a day.",
+        "A newer client is available for an instance. jd-manager checks once a day.",
     ),
     (
         "miner-offline",
         "Miner offline",
-        "A miner is not connected although its instance is running.",
+        "A miner is not connected, even though its instance is running.",
     ),
 ];
 
@@ -364,8 +364,8 @@ impl RulePage {
             }
             "check" => {
                 let options = [
-                    ("unhealthy", "reports unhealthy"),
-                    ("warning", "reports a warning or worse"),
+                    ("unhealthy", "unhealthy"),
+                    ("warning", "warning or unhealthy"),
                 ];
                 let mut checks: Vec<(String, String)> = vec![(String::new(), "any check".into())];
                 checks.extend(
@@ -406,21 +406,21 @@ impl RulePage {
                     self.choice(
                         "metric",
                         "Metric",
-                        "As on the Metrics page. No notifications while the value is unknown.",
+                        "The same metrics as on the Metrics page. No notifications are sent while the value is unknown.",
                         options,
                     ),
                     self.choice("side", "Is", "A value equal to the threshold does not count.", sides),
                     self.text(
                         "threshold",
                         "Threshold",
-                        "For example, 1.5 TH/s, 64 MiB, 90% or 1 h 30 min. Without a unit: H/s, bytes, percent, seconds.",
+                        "For example, 1.5 TH/s, 64 MiB, 90% or 1 h 30 min. Numbers without a unit are in H/s, bytes, percent or seconds.",
                     ),
                 ]
             }
             "miner-offline" => vec![self.text(
                 "miner",
                 "Miner (optional)",
-                "The name in the list of miners, or name@address if several have it. Leave empty for all miners. Each miner has its own alert.",
+                "The miner's name as listed, or name@address if several miners have the same name. Leave empty for all miners. Each miner has its own alert.",
             )],
             _ => Vec::new(),
         }
@@ -458,17 +458,17 @@ impl RulePage {
             number(self.text(
                 "for_s",
                 "Notify after (seconds)",
-                "The condition must hold this long. 0: immediately.",
+                "How long the condition must last before you are notified. 0: notify immediately.",
             )),
             number(self.text(
                 "clear_s",
                 "Resolve after (seconds)",
-                "The problem must be gone for this long.",
+                "How long the problem must be gone before the alert is resolved.",
             )),
             number(self.text(
                 "repeat_s",
                 "Repeat every (seconds, optional)",
-                "While the problem lasts. 3600 is one hour. Empty: never.",
+                "How often to notify again while the problem lasts. 3600 is one hour. Empty: never.",
             )),
         ]
     }
@@ -487,7 +487,7 @@ impl RulePage {
             time(self.text(
                 "quiet_from",
                 "Quiet from (optional)",
-                "Local time of this machine. No notifications during this time.",
+                "In this machine's local time. No notifications are sent during quiet time.",
             )),
             time(self.text("quiet_to", "Quiet until (optional)", end)),
         ]

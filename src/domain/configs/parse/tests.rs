@@ -362,7 +362,7 @@ fn wrong_values_are_refused_at_their_field() {
         (
             pool("user_identity", json!(" ")),
             "/upstreams/0/user_identity",
-            "account at the pool",
+            "Enter your pool account",
         ),
         (
             pool("user_identity", json!("x".repeat(256))),

@@ -67,7 +67,7 @@ pub fn host(text: &str) -> Result<String, String> {
     }
     if text.contains("://") || text.contains('/') {
         return Err(format!(
-            "{} is more than a host name. Remove the scheme and everything after a slash.",
+            "{} is more than a host name. Remove the scheme and the path.",
             shown(text)
         ));
     }

@@ -92,7 +92,7 @@ pub fn payout(
                 }
                 (Some(AddressChain::Main), None) => {
                     format!(
-                        "This is {kind}. It is correct only if the node behind the template provider is on mainnet. Select the network to check it."
+                        "This is {kind}. It is correct only if the node behind the template provider is on mainnet. Select the network so that jd-manager can check this."
                     )
                 }
                 (Some(_), None) => format!(

@@ -84,7 +84,7 @@ fn check_scheme(scheme: &str, rest: &str) -> Result<(), String> {
         ));
     }
     Err(format!(
-        "{} is not a Stratum V2 scheme. Enter host and port, or an address that starts with stratum2+tcp://.",
+        "{} is not a Stratum V2 scheme. Enter the host and the port, or an address that starts with stratum2+tcp://.",
         shown(&format!("{scheme}://"))
     ))
 }

@@ -82,7 +82,7 @@ fn upstream(config: &ClientConfig, at: usize, pool: &ConfigUpstream, found: &mut
         if points_to(host, port, config.listening_address) {
             found.warn(
                 field(name),
-                format!("This client itself uses port {port} on this machine for miners. Enter another port."),
+                format!("This client already uses port {port} on this machine for miners. Enter another port."),
             );
         }
     }

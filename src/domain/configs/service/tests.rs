@@ -678,7 +678,7 @@ async fn variables_of_docker_compose_are_a_configuration() {
         "{told:?}"
     );
     assert!(
-        told[1].contains("Line 21, JDC__UPSTREAM_02.user_identity: Enter your account"),
+        told[1].contains("Line 21, JDC__UPSTREAM_02.user_identity: Enter your pool account"),
         "{told:?}"
     );
     let template = compose.replace("barn.localhost", "${BARN_HOST}");

@@ -359,10 +359,7 @@ fn choices(key: &str) -> Vec<(String, String)> {
     match key {
         "mode" => options(MiningMode::iter().map(|mode| (mode, mode_text(mode)))),
         "template_provider" => options([
-            (
-                "sv2tp",
-                "Another template provider, such as sv2-tp (enter its address)",
-            ),
+            ("sv2tp", "sv2-tp or another template provider"),
             ("ipc", "Bitcoin Core 30 or 31 on this machine"),
         ]),
         "template_provider_type.BitcoinCoreIpc.version" => {

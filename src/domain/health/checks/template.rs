@@ -48,7 +48,7 @@ pub(super) fn template(look: &Snapshot<'_>) -> CheckOutcome {
     }
     if let Some(since) = standing.waiting_since {
         let waited = look.now.since(since);
-        let words = "The template provider is connected but is not sending templates. Usually its node is still syncing; the node's log shows the \
+        let words = "The template provider is connected but is not sending templates. Usually, its node is still syncing; the node's log shows the \
                      progress. Miners get no work until it is synced.";
         return match waited {
             waited if waited > VERY_LONG_WAIT => bad(words),
@@ -105,7 +105,7 @@ fn of_node(node: &NodeCheckResult) -> CheckOutcome {
         (NodeStatus::Connected, _) => well(node.detail.clone()),
         (_, None) => bad(node.detail.clone()),
         (_, Some(first)) if paragraphs.len() > 1 => bad(format!(
-            "{} {first} Check node has instructions for other systems.",
+            "{} {first} “Check node” shows instructions for other systems.",
             node.detail
         )),
         (_, Some(first)) => bad(format!("{} {first}", node.detail)),

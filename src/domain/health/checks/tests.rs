@@ -179,7 +179,7 @@ fn a_node_that_cannot_be_used_is_named_with_the_fix() {
     let bad = |words: &str| (HealthGrade::Unhealthy, words.to_owned());
     assert_eq!(found(&scene), bad("Found. Start the node."));
     scene.node = Some(check(NodeStatus::NoSocket, "One.\n\nTwo."));
-    let words = "Found. One. Check node has instructions for other systems.";
+    let words = "Found. One. “Check node” shows instructions for other systems.";
     assert_eq!(found(&scene), bad(words));
     // A node that answers may still be syncing.
     scene.node = Some(check(NodeStatus::Connected, ""));
@@ -383,7 +383,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             },
             Monitoring,
             Unhealthy,
-            "Metrics have not updated",
+            "Metrics have not been updated",
         ),
         (
             "refresh 0",

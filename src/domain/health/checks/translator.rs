@@ -16,7 +16,7 @@ const RECONNECTING_S: u64 = 20;
 pub(super) fn translator(look: &Snapshot<'_>, health: &TranslatorHealth) -> CheckOutcome {
     if health.is_missing {
         return bad(
-            "The client version of this instance has no translator, so Stratum V1 miners cannot connect. Install a version with a translator under Updates, or turn off \
+            "The client version of this instance has no translator, so Stratum V1 miners cannot connect. Under Updates, install a version with a translator, or turn off \
              the Stratum V1 port in the configuration.",
         );
     }
@@ -124,12 +124,12 @@ fn running(
     {
         if !program.can_restart {
             return warning(format!(
-                "The translator's monitoring has not responded since {}. Restart the instance.",
+                "The translator's monitoring port has not responded since {}. Restart the instance.",
                 since.local_minute()
             ));
         }
         return warning(format!(
-            "The translator's monitoring has not responded since {}. If the translator does not respond to miners either, jd-manager restarts it, unless you turned that off \
+            "The translator's monitoring port has not responded since {}. If the translator does not respond to miners either, jd-manager restarts it, unless you turned that off \
              under Automatic fixes.",
             since.local_minute()
         ));
@@ -139,13 +139,13 @@ fn running(
     }
     if usize::try_from(program.failures).unwrap_or(usize::MAX) >= MANY_RETRIES {
         return warning(format!(
-            "The translator is running, but exited unexpectedly at least {MANY_RETRIES} times in a row. {}",
+            "The translator is running, but it recently exited unexpectedly at least {MANY_RETRIES} times. {}",
             exit_text(program)
         ));
     }
     if health.log.panicked.is_some() {
         return warning(
-            "Part of the translator crashed, and the rest is still running: its log contains “panic”. Restart the translator. If it crashes again, try another client version.",
+            "Part of the translator crashed, but the rest is still running: its log contains “panic”. Restart the translator. If it crashes again, try another client version.",
         );
     }
     let (accepted, rejected) = health.log.shares.recent.last_hour(look.now);
@@ -165,8 +165,8 @@ fn stuck(report: &TranslatorReport) -> CheckOutcome {
         count => (format!("{count} Stratum V1 miners are"), "they cannot"),
     };
     let words = format!(
-        "{who} connected without a channel, so {have} mine. The first has been waiting since {since}. Restart these miners; the miner list shows them. If that does not \
-         help, update their firmware: some firmware versions, for example for Bitaxe, stop responding while they connect."
+        "{who} connected without a channel, so {have} mine. The first has been waiting since {since}. Restart the affected miners; the miner list shows which ones. If that does not \
+         help, update their firmware: some versions, for example for the Bitaxe, stop responding while connecting."
     );
     if report.without_channel >= report.miners {
         bad(words)
@@ -182,11 +182,11 @@ fn rejects(report: &TranslatorReport, health: &TranslatorHealth) -> CheckOutcome
         .map(|(reason, _)| format!(" Most common reason: {reason}."))
         .unwrap_or_default();
     let who = match report.many_rejected {
-        0 => "More than 1% of the shares of Stratum V1 miners".to_owned(),
-        1 => "More than 1% of the shares of 1 Stratum V1 miner".to_owned(),
-        count => format!("More than 1% of the shares of {count} Stratum V1 miners"),
+        0 => "More than 1% of the shares from Stratum V1 miners".to_owned(),
+        1 => "More than 1% of the shares from 1 Stratum V1 miner".to_owned(),
+        count => format!("More than 1% of the shares from {count} Stratum V1 miners"),
     };
     warning(format!(
-        "{who} in the last hour were rejected.{reason} Check the network connection and overclocking of the miners; the miner list shows which ones."
+        "{who} in the last hour were rejected.{reason} Check the affected miners' network connection and overclocking; the miner list shows which ones."
     ))
 }

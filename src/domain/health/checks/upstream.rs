@@ -67,7 +67,7 @@ pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
             )),
             Some(upstream) if upstream.number > 1 && standing.pool_left.is_some() => {
                 warning(format!(
-                    "Connected to the fallback, pool {} of {} ({}), because {}. The client does not switch back to the first pool automatically. Restart it when the first pool responds.",
+                    "Connected to the fallback, pool {} of {} ({}), because {}. The client does not switch back to the first pool automatically. Restart the instance when the first pool responds.",
                     upstream.number,
                     upstream.of,
                     upstream.pool,
@@ -75,7 +75,7 @@ pub(super) fn upstream(look: &Snapshot<'_>) -> CheckOutcome {
                 ))
             }
             Some(upstream) if upstream.number > 1 => warning(format!(
-                "Connected to the fallback, pool {} of {} ({}). The client does not switch back to the first pool automatically. Restart it when the first pool responds, or turn on this automatic fix under Automatic fixes.",
+                "Connected to the fallback, pool {} of {} ({}). The client does not switch back to the first pool automatically. Restart the instance when the first pool responds, or turn on the automatic fix for fallback pools.",
                 upstream.number, upstream.of, upstream.pool
             )),
             Some(upstream) => well(format!(

@@ -43,7 +43,7 @@ pub(super) fn miner_choices() -> [SetupChoice; 2] {
         },
         SetupChoice {
             value: "v2",
-            title: "Only Stratum V2",
+            title: "Stratum V2 only",
             help: "Firmware with Stratum V2: Braiins OS, AxeOS 2.14 or newer, NerdQAxe.",
         },
     ]

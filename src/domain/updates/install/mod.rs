@@ -229,7 +229,7 @@ impl UpdateService {
             .filter(|expected| expected.to_string() != manifest.client);
         let message = match expected {
             Some(expected) => format!(
-                "{message} Release {} was expected to contain {expected}. See its notes.",
+                "{message} Release {} was expected to contain client {expected}. See the release notes.",
                 manifest.tag.unwrap_or_default()
             ),
             None => message,

@@ -377,7 +377,7 @@ async fn https_works_with_a_certificate_of_a_trusted_authority_only() {
     );
     let failed = failure(&sender(), &channel).await;
     assert!(
-        failed.words.contains("Install the package ca-certificates"),
+        failed.words.contains("Install the ca-certificates package"),
         "{failed}"
     );
     let by_address = webhook(format!("https://127.0.0.1:{}/", receiver.port));

@@ -61,7 +61,7 @@ pub fn certificate_text(certificate: &RejectedCertificate) -> EndCause {
             "the job declaration server",
             "The pool's public key verifies it. Compare that key in the configuration with the key that the pool publishes",
         ),
-        CertificateOwner::Miner => ("miner", "the miner", "Compare the keys of both sides"),
+        CertificateOwner::Miner => ("miner", "the miner", "Compare the keys on both sides"),
     };
     let at = certificate.at.0.div_euclid(1000);
     let (early, late) = (

@@ -392,7 +392,7 @@ mod tests {
             (
                 "Permission denied (os error 13)",
                 "node-socket-forbidden",
-                "the client has no permission to use Bitcoin Core's socket /b c/node.sock",
+                "the client does not have permission to use Bitcoin Core's socket /b c/node.sock",
             ),
             (
                 "Connection refused (os error 111)",

@@ -131,7 +131,7 @@ impl PoolLeaveCode {
             }
             Self::ChannelClosed => "Ask the pool's operator for the reason.",
             Self::ExtranonceTooSmall => {
-                "Reduce the extranonce bytes kept for miners in the configuration, then restart the instance. If that does not help, this pool is not \
+                "Reduce the miner extranonce bytes in the configuration, then restart the instance. If that does not help, this pool is not \
                  compatible with this client."
             }
             Self::ChannelUnusable => "Report this to the pool's operator. Another pool may work.",
@@ -142,7 +142,7 @@ impl PoolLeaveCode {
                 "Remove the extension from the required extensions in the configuration, then restart the instance."
             }
             Self::JobRejected => {
-                "Ask the pool's operator what the code means. If every job is rejected, use coinbase-only mode, which also works with pools without job declaration."
+                "Ask the pool's operator what the code means. If every job is rejected, use coinbase-only mode, which also works with pools that do not support job declaration."
             }
             Self::WrongKey => {
                 "Compare the pool's public key in the configuration with the key that the pool publishes, then restart the instance."
@@ -159,7 +159,7 @@ impl PoolLeaveCode {
             Self::Unreachable | Self::NoAnswer => {
                 "Make sure that the pool is online, that the address and ports in the configuration are correct, and that no firewall blocks the connection."
             }
-            Self::ConnectionLost => "The pool or the network was interrupted.",
+            Self::ConnectionLost => "The pool went offline or the network connection was lost.",
             Self::EndpointChanged => {
                 "Ask the pool's operator for the new address, and enter it in the configuration."
             }

@@ -43,7 +43,7 @@ pub enum MonitoringError {
     Refused,
     /// The reading took longer than 5 s.
     #[error(
-        "The client's monitoring did not respond within 5 s. The client or the machine may be overloaded."
+        "The client's monitoring port did not respond within 5 s. The client or the machine may be overloaded."
     )]
     TimedOut,
     /// The answer is larger than the limit: 2 MiB for one request, 16 MiB in total.

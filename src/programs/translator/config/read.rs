@@ -218,7 +218,7 @@ impl FileEntries<'_> {
                 DeValue::Table(_) => self.note(
                     key,
                     line,
-                    "jd-manager ignores further upstreams: its translator connects only to its client.",
+                    "jd-manager ignores additional upstreams, because the translator connects only to its client.",
                 ),
                 _ => self.error(
                     key,
@@ -246,7 +246,7 @@ impl FileEntries<'_> {
             None if KEYS_OF_0_1.contains(&key.as_str()) => self.error(
                 key,
                 Some(line),
-                "This configuration file is for translator 0.1, which had other keys. Use a file for 0.2.0 or newer.",
+                "This configuration file is for translator 0.1, which used different keys. Use a file for 0.2.0 or newer.",
             ),
             None => {
                 let last = key.rsplit('.').next().unwrap_or_default();
@@ -257,7 +257,7 @@ impl FileEntries<'_> {
                     if belongs {
                         "The translator ignores this key here. Move it above the first line in square brackets."
                     } else {
-                        "The translator does not know this key."
+                        "The translator does not recognize this key."
                     },
                 );
             }

@@ -240,9 +240,13 @@ fn keys_that_are_not_imported_are_named() {
     assert_eq!(named("verify_payout").line, Some(2));
     assert_eq!(
         named("nonsense").detail,
-        "The translator does not know this key."
+        "The translator does not recognize this key."
     );
-    assert!(named("upstreams[1]").detail.contains("further upstreams"));
+    assert!(
+        named("upstreams[1]")
+            .detail
+            .contains("additional upstreams")
+    );
     let misplaced = named("miner_telemetry.x.monitoring_address");
     assert!(
         misplaced

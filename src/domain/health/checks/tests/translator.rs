@@ -120,7 +120,10 @@ fn an_exit_is_reported_with_its_cause() {
     set(&mut crashed, |reported| reported.failures = 3);
     let (grade, words) = judged(&crashed);
     assert_eq!(grade, HealthGrade::Warning);
-    assert!(words.contains("at least 3 times in a row"), "{words}");
+    assert!(
+        words.contains("recently exited unexpectedly at least 3 times"),
+        "{words}"
+    );
 }
 
 #[test]
@@ -136,7 +139,7 @@ fn miners_without_a_channel_are_counted_with_their_time_and_the_fix() {
     );
     assert!(
         words.contains(&ago(300).local_minute())
-            && words.contains("for example for Bitaxe, stop responding while they connect"),
+            && words.contains("for example for the Bitaxe, stop responding while connecting"),
         "{words}"
     );
     report(&mut stuck).miners = 2;
@@ -155,7 +158,7 @@ fn rejected_shares_are_reported_with_their_reason() {
     let (grade, words) = judged(&rejected);
     assert_eq!(grade, HealthGrade::Warning);
     assert!(
-        words.contains("of Stratum V1 miners") && words.contains("stale-share"),
+        words.contains("from Stratum V1 miners") && words.contains("stale-share"),
         "{words}"
     );
     // Two of more than a hundred are few, unless one miner has them all.
@@ -164,7 +167,7 @@ fn rejected_shares_are_reported_with_their_reason() {
     report(&mut rejected).many_rejected = 1;
     let (grade, words) = judged(&rejected);
     assert_eq!(grade, HealthGrade::Warning);
-    assert!(words.contains("of 1 Stratum V1 miner"), "{words}");
+    assert!(words.contains("from 1 Stratum V1 miner"), "{words}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "port-in-use",
         marks: &[MINERS, "AddrInUse"],
         detail: Some((MINERS, &[' '])),
-        what: "address for miners {} is already in use by another program",
+        what: "the address for miners {} is already in use by another program",
         advice: "Stop the other program, or choose another port in the configuration. At the next start, jd-manager will show which program uses the port.",
         example: "ERROR jd_client_sv2::channel_manager: Failed to bind downstream server at 127.0.0.1:25265 error=Os { code: 98, kind: \
                   AddrInUse, message: \"Address already in use\" }",
@@ -20,7 +20,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "address-not-usable",
         marks: &[MINERS],
         detail: Some((MINERS, &[' '])),
-        what: "address for miners {} cannot be used",
+        what: "the address for miners {} cannot be used",
         advice: "Choose an address on this machine (or 0.0.0.0 for all its addresses) and a port above 1023.",
         example: "ERROR jd_client_sv2::channel_manager: Failed to bind downstream server at 10.9.9.9:34265 error=Os { code: 99, kind: \
                   AddrNotAvailable, message: \"Cannot assign requested address\" }",
@@ -32,7 +32,7 @@ pub(super) const RULES: &[CauseRule] = &[
             "Monitoring server error|Failed to initialize monitoring|Failed to reinitialize monitoring",
             "AddrInUse",
         ],
-        what: "monitoring address is already in use by another program",
+        what: "the monitoring address is already in use by another program",
         advice: "Stop the other program, or choose another monitoring port in the configuration. At the next start, jd-manager will show which program uses the port.",
         example: "ERROR jd_client_sv2::jdc_runtime: Monitoring server error: Os { code: 98, kind: AddrInUse, message: \"Address already in use\" }",
         ..RULE
@@ -42,7 +42,7 @@ pub(super) const RULES: &[CauseRule] = &[
         marks: &[
             "Monitoring server error|Failed to initialize monitoring|Failed to reinitialize monitoring",
         ],
-        what: "monitoring address cannot be used",
+        what: "the monitoring address cannot be used",
         advice: "Choose a monitoring address on this machine, preferably 127.0.0.1, and a port above 1023.",
         example: "ERROR jd_client_sv2::jdc_runtime: Monitoring server error: Os { code: 13, kind: PermissionDenied, message: \"Permission denied\" }",
         ..RULE

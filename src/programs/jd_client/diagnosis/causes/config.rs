@@ -21,7 +21,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "signature-too-long",
         marks: &["ScriptSigSizeTooLarge"],
         what: "the coinbase tag is too long",
-        advice: "Shorten the coinbase tag (jdc_signature) in the configuration. Up to 52 bytes work with every pool, up to 64 bytes in solo mining.",
+        advice: "Shorten the coinbase tag (jdc_signature) in the configuration. Every pool accepts up to 52 bytes; solo mining allows up to 64 bytes.",
         may_crash: true,
         example: "ERROR jd_client_sv2::channel_manager: Failed to create group channel error=ScriptSigSizeTooLarge",
         ..RULE
@@ -107,7 +107,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "config-choice",
         marks: &[CONFIG, "does not have variant constructor "],
         detail: Some(("does not have variant constructor ", &['`'])),
-        what: "the configuration has a value that the client does not know: {}",
+        what: "the configuration has a value that the client does not recognize: {}",
         advice: FIX_CONFIG,
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `enum BitcoinNetwork does not have variant constructor testnet3`",
         ..RULE
@@ -116,7 +116,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "config-mode",
         marks: &[CONFIG, "unknown JDC mode `"],
         detail: Some(("unknown JDC mode `", &['`'])),
-        what: "the configuration has a mode that the client does not know: {}",
+        what: "the configuration has a mode that the client does not recognize: {}",
         advice: "Choose FULLTEMPLATE, COINBASEONLY or SOLOMINING.",
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `unknown JDC mode `FOO`, expected FullTemplate, CoinbaseOnly`",
         ..RULE

@@ -29,8 +29,8 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "node-socket-forbidden",
         marks: &[NODE, "CannotConnectToUnixSocket", "Permission denied"],
         detail: Some(SOCKET),
-        what: "the client has no permission to use Bitcoin Core's socket {}",
-        advice: "Give the user that runs jd-manager access to the socket: put both users into one group, and give this group access to the data directory.",
+        what: "the client does not have permission to use Bitcoin Core's socket {}",
+        advice: "Give the user that runs jd-manager access to the socket: add that user to Bitcoin Core's group, and give the group access to the data directory.",
         example: "ERROR jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: BitcoinCoreSv2Error { version: V31X, \
                   protocol: TDP, details: \"CannotConnectToUnixSocket(\\\"/b/node.sock\\\", \\\"Permission denied (os error 13)\\\")\" }",
         ..RULE
@@ -99,7 +99,7 @@ pub(super) const RULES: &[CauseRule] = &[
             "bitcoin_core_sv2|BitcoinCoreToSv2",
             "Disconnected|null capability|NullCapability",
         ],
-        what: "Bitcoin Core was stopped, was restarted or crashed",
+        what: "Bitcoin Core stopped, restarted or crashed",
         advice: "jd-manager will restart the client, which cannot mine without Bitcoin Core. If you did not stop Bitcoin Core, check its debug.log.",
         example: "ERROR bitcoin_core_sv2::unix_capnp::v31x::template_distribution_protocol::monitors: Failed to get response: Disconnected: Peer \
                   disconnected.",
@@ -108,7 +108,7 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "node-unusable",
         marks: &[NODE],
-        what: "Bitcoin Core could not be used as the template provider",
+        what: "the client could not use Bitcoin Core as the template provider",
         advice: "Make sure that Bitcoin Core is version 30 or 31 and was started with -ipcbind=unix, and that the configuration has the \
                  correct version.",
         example: "ERROR jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: BitcoinCoreSv2Error { version: V31X, \

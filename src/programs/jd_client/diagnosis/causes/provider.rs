@@ -15,7 +15,7 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "provider-refused",
         marks: &[PROVIDER, "ConnectionRefused"],
-        what: "template provider refused the connection",
+        what: "the template provider refused the connection",
         advice: "No program is listening on its address. Start the template provider, or correct its address in the configuration.",
         example: "2026-11-22T21:28:39.731870Z  WARN jd_client_sv2::template_receiver::sv2_tp: Failed to connect to template provider attempt=1 \
                   MAX_RETRIES=3 error=Os { code: 111, kind: ConnectionRefused, message: \"Connection refused\" }",
@@ -24,7 +24,7 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "provider-unknown-name",
         marks: &[PROVIDER, "failed to lookup address"],
-        what: "template provider's name cannot be resolved",
+        what: "the template provider's name cannot be resolved",
         advice: NAME_ADVICE,
         example: "WARN jd_client_sv2::template_receiver::sv2_tp: Failed to connect to template provider attempt=1 MAX_RETRIES=3 \
                   error=Custom { kind: Uncategorized, error: \"failed to lookup address information: Name or service not known\" }",
@@ -33,7 +33,7 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "provider-unknown-name",
         marks: &["Failed to resolve template provider address"],
-        what: "template provider's name cannot be resolved",
+        what: "the template provider's name cannot be resolved",
         advice: NAME_ADVICE,
         example: "ERROR jd_client_sv2::template_receiver::sv2_tp: Failed to resolve template provider address: DNS resolution failed: failed to \
                   lookup address information: Name or service not known addr=tp.example:8442",
@@ -42,7 +42,7 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "provider-unreachable",
         marks: &[PROVIDER],
-        what: "template provider could not be reached",
+        what: "the template provider could not be reached",
         advice: PROVIDER_ADVICE,
         example: "WARN jd_client_sv2::template_receiver::sv2_tp: Failed to connect to template provider attempt=1 MAX_RETRIES=3 error=Os { code: \
                   113, kind: HostUnreachable, message: \"No route to host\" }",
@@ -51,7 +51,7 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "provider-certificate",
         marks: &["sv2_tp", HANDSHAKE, "InvalidCertificate"],
-        what: "template provider's certificate was rejected",
+        what: "the template provider's certificate was rejected",
         advice: "The public key in the configuration is wrong, or the clocks of the two machines differ by more than 10 seconds. \
                  Compare the key with the key that the template provider prints at startup, and synchronize both clocks.",
         example: "ERROR jd_client_sv2::template_receiver::sv2_tp: Noise handshake failed attempt=1 error=CodecError(NoiseSv2Error(\
@@ -62,14 +62,14 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "provider-not-sv2",
         marks: &["sv2_tp", HANDSHAKE],
         what: "the program at the template provider's address does not speak Stratum V2",
-        advice: "Make sure that the address in the configuration is the template provider's Stratum V2 port, not the node's RPC or peer port.",
+        advice: "Make sure that the address in the configuration is the template provider's Stratum V2 port, not the node's RPC or P2P port.",
         example: "ERROR jd_client_sv2::template_receiver::sv2_tp: Noise handshake failed attempt=1 error=HandshakeTimeout",
         ..RULE
     },
     CauseRule {
         code: "provider-lost",
         marks: &["template provider handler failed"],
-        what: "template provider closed the connection",
+        what: "the template provider closed the connection",
         advice: PROVIDER_LOST,
         example: "ERROR jd_client_sv2::template_receiver::sv2_tp: TemplateReceiver template provider handler failed: JDCError { kind: \
                   ChannelErrorReceiver(RecvError), action: Shutdown }",
@@ -81,7 +81,7 @@ pub(super) const RULES: &[CauseRule] = &[
             "Failed to start SV2 template receiver|Failed to bootstrap JDC|sv2_tp",
             "InvalidKey",
         ],
-        what: "template provider's public key in the configuration is not valid",
+        what: "the template provider's public key in the configuration is not valid",
         advice: "Copy the public key that the template provider prints at startup.",
         example: "ERROR jd_client_sv2: Failed to bootstrap JDC kind=InvalidKey",
         ..RULE
@@ -90,7 +90,7 @@ pub(super) const RULES: &[CauseRule] = &[
         code: "provider-setup-refused",
         marks: &["sv2_tp::message_handler", "SetupConnectionError("],
         detail: Some(("error_code: ", &[')', ','])),
-        what: "template provider rejected the client: {}",
+        what: "the template provider rejected the client: {}",
         advice: "Use a template provider version that supports this client, and make sure that the address belongs to a template provider.",
         example: "WARN jd_client_sv2::template_receiver::sv2_tp::message_handler: Received: SetupConnectionError(flags: 0x00000000, error_code: \
                   protocol-version-mismatch)",
@@ -99,7 +99,7 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "provider-malformed",
         marks: &["Template provider sent a malformed transaction"],
-        what: "template provider sent a transaction that the client cannot read",
+        what: "the template provider sent a transaction that the client cannot read",
         advice: "Update the template provider and its node. If this does not help, use another template provider.",
         example: "ERROR jd_client_sv2::channel_manager::template_message_handler: Template provider sent a malformed transaction \
                   error=Io(UnexpectedEof) template_id=7",
@@ -110,7 +110,7 @@ pub(super) const RULES: &[CauseRule] = &[
         marks: &[
             "TemplateReceiver setup connection failed|Exhausted all connection attempts|Failed to start SV2 template receiver|Failed to initialize SV2 template receiver",
         ],
-        what: "template provider could not be reached",
+        what: "the template provider could not be reached",
         advice: PROVIDER_ADVICE,
         weight: CauseWeight::Summary,
         example: "ERROR jd_client_sv2::template_receiver::sv2_tp: Exhausted all connection attempts, shutting down TemplateReceiver",
@@ -123,7 +123,7 @@ pub(super) const RULES: &[CauseRule] = &[
             "shutdown",
             "ChannelError",
         ],
-        what: "template provider closed the connection",
+        what: "the template provider closed the connection",
         advice: PROVIDER_LOST,
         weight: CauseWeight::Summary,
         example: "WARN jd_client_sv2::template_receiver::sv2_tp: TemplateReceiver::handle_template_provider_message requested shutdown \
@@ -134,7 +134,7 @@ pub(super) const RULES: &[CauseRule] = &[
     CauseRule {
         code: "provider-lost",
         marks: &["Template Receiver shutdown requested — "],
-        what: "template provider closed the connection",
+        what: "the template provider closed the connection",
         advice: PROVIDER_LOST,
         weight: CauseWeight::Summary,
         example: "WARN jd_client_sv2: Template Receiver shutdown requested — initiating full shutdown.",

@@ -234,7 +234,7 @@ fn a_run_with_a_pool_ends_with_all_its_figures() {
             pool: "127.0.0.1:25333".into(),
             code: PoolLeaveCode::ConnectionLost,
             text: "the pool closed the connection".into(),
-            advice: "The pool or the network was interrupted.".into(),
+            advice: "The pool went offline or the network connection was lost.".into(),
             setting: None,
         }),
         lost_pool_at: Some(at("21:33:05.313")),

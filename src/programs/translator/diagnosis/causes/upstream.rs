@@ -207,7 +207,7 @@ pub(super) const RULES: &[CauseRule] = &[
             "ChannelErrorReceiver|ChannelErrorSender|SocketClosed",
         ],
         what: "the connection to the client was lost",
-        advice: "Check whether the client was stopped, was restarted or switched to another pool: each of these disconnects the translator. jd-manager will restart the translator when the client is listening.",
+        advice: "Check whether the client stopped, restarted or switched to another pool: each of these disconnects the translator. jd-manager will restart the translator when the client is listening.",
         example: "WARN translator_sv2::sv2::upstream: Upstream::handle_upstream_message requested fallback error_kind=ChannelErrorReceiver(RecvError)",
         ..RULE
     },
@@ -217,7 +217,7 @@ pub(super) const RULES: &[CauseRule] = &[
             "Reader error error=|Writer error error=|Upstream: failed to send sv2 frame|Upstream: receiver channel closed unexpectedly",
         ],
         what: "the connection to the client was lost",
-        advice: "Check whether the client was stopped, was restarted or switched to another pool: each of these disconnects the translator. jd-manager will restart the translator when the client is listening.",
+        advice: "Check whether the client stopped, restarted or switched to another pool: each of these disconnects the translator. jd-manager will restart the translator when the client is listening.",
         weight: CauseWeight::Summary,
         example: "ERROR translator_sv2::io_task: Reader error error=SocketClosed",
         ..RULE
