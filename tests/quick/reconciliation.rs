@@ -290,7 +290,7 @@ async fn how_much_old_log_is_gone_is_said() {
     );
     let page = manager.page(&format!("/instances/{id}")).await;
     assert!(
-        page.contains("12.3 MB of older log lines deleted to limit disk use."),
+        page.contains("jd-manager deleted 12.3 MB of older log lines to limit disk use."),
         "{page}"
     );
     until(

@@ -74,7 +74,7 @@ fn without_a_password_other_machines_are_not_let_in() {
     let dir = tempfile::tempdir().unwrap();
     let said = Open::start(dir.path(), &[], &[]).refuses();
     for part in [
-        "there are no users yet",
+        "has no users yet",
         "set-password",
         "--setup",
         "JD_MANAGER_PASSWORD",

@@ -558,7 +558,7 @@ async fn a_rule_is_made_and_changed_in_forms() {
     let row = [
         "Miners below 2",
         "barn",
-        "after 1 min, every 10 min, not 22:30 to 07:00",
+        "after 1 min, every 10 min, quiet from 22:30 to 07:00",
         "phone",
     ];
     assert!(

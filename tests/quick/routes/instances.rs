@@ -767,7 +767,7 @@ async fn one_action_on_many_has_a_result_for_each() {
     .await
     .page(200);
     assert_eq!(page.one("h1"), "Restart: 1 of 2 done");
-    assert_eq!(page.one(".head .sub"), "Skipped, not running: 1.");
+    assert_eq!(page.one(".head .sub"), "Skipped because not running: 1.");
     manager.until_state(&barn, "running").await;
     // Asked for one alone, a restart starts it.
     assert_eq!(

@@ -118,7 +118,7 @@ async fn long_lines_are_shown_in_part_and_paged_through() {
         .page(200);
     let whole = page.attr("#log .line em a", "href");
     assert!(
-        page.texts("#log .line em")[0].contains("more: show this line"),
+        page.texts("#log .line em")[0].contains("more: show full line"),
         "{:?}",
         page.texts("#log .line em")
     );

@@ -620,7 +620,8 @@ async fn a_client_that_does_not_come_up_says_why_and_what_to_do() {
     assert_eq!(page.one("h1"), "barn failed, retrying …");
     let said = page.one("section.attention");
     assert!(
-        said.contains("Template provider refused the connection.") && said.contains("retry in"),
+        said.contains("The template provider refused the connection.")
+            && said.contains("jd-manager will retry automatically in "),
         "{said}"
     );
     let json = manager.json(&format!("/api/setup/watch/{id}")).await;
