@@ -39,6 +39,8 @@ struct ApiMiner {
     state: String,
     hashrate: f64,
     settled: bool,
+    /// None from a manager without this field, which counts all shares.
+    counted: Option<bool>,
     shares_accepted: u64,
     shares_rejected: u64,
     last_share_at: Option<String>,
@@ -119,13 +121,16 @@ fn table(miners: &[ApiMiner], has_instances: bool) -> OutputTable {
     let mut table = OutputTable::new(&columns);
     for one in miners {
         let is_known = one.settled || one.hashrate > 0.0;
+        let shares = |count: u64| {
+            TableCell::or_dash((one.counted != Some(false)).then(|| count.to_string()))
+        };
         let hashrate = is_known.then(|| format_value(Unit::HashesPerSecond, one.hashrate));
         let mut cells = vec![
             TableCell::or_dash(Some(&one.name).filter(|name| !name.is_empty())),
             TableCell::state(&one.state),
             TableCell::or_dash(hashrate),
-            TableCell::new(one.shares_accepted.to_string()),
-            TableCell::new(one.shares_rejected.to_string()),
+            shares(one.shares_accepted),
+            shares(one.shares_rejected),
             TableCell::or_dash(age(one.last_share_at.as_deref())),
             TableCell::or_dash(Some(&one.address).filter(|address| !address.is_empty())),
             TableCell::or_dash(age(one.connected_since.as_deref())),

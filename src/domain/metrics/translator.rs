@@ -212,6 +212,7 @@ mod tests {
         let two = connection(Some(true), &["acct.miner1", "acct.miner2"]);
         let unknown_two = connection(None, &["acct.miner1", "acct.miner2"]);
         let shared = connection(Some(true), &["acct.translator-proxy"]);
+        let unknown_none = connection(None, &[]);
         let three: &[(u8, &str)] = &[(1, "rig"), (2, "rig"), (2, "other")];
         // Two connections of one miner, and one that has not given a name yet.
         let again: &[(u8, &str)] = &[(1, "rig"), (1, "rig"), (1, "")];
@@ -224,10 +225,17 @@ mod tests {
                 Some(4.0),
             ),
             (
-                vec![old, unknown_two],
+                vec![old.clone(), unknown_two],
                 Some(translator(false, Some(three))),
                 Some(4.0),
             ),
+            // An old client's translator without a miner yet, and a connection beside no translator.
+            (
+                vec![old.clone(), unknown_none.clone()],
+                Some(translator(false, Some(&[]))),
+                Some(1.0),
+            ),
+            (vec![old.clone(), unknown_none], None, Some(2.0)),
             (
                 vec![shared.clone()],
                 Some(translator(true, Some(three))),

@@ -5,7 +5,7 @@ mod memory;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::observation::{MinerKey, MinerObservations};
 use super::queries::MinerRecord;
@@ -44,8 +44,8 @@ pub struct InstanceMiners {
     reads: BTreeMap<MinerProtocol, (i64, i64)>,
     /// Miners that are connected and not kept, by protocol.
     unlisted: BTreeMap<MinerProtocol, u64>,
-    /// The rows as they are in the database.
-    stored: BTreeMap<MinerKey, MinerRecord>,
+    /// Miners that are kept no longer and may still have a row in the database.
+    removed: BTreeSet<MinerKey>,
     /// The marks of samples that are not in the database yet, as they were before.
     unsaved: Vec<(MinerKey, SampleMarks)>,
     /// Accepted and rejected shares of Stratum V1 miners that are kept no longer.
@@ -76,9 +76,7 @@ impl InstanceMiners {
     pub fn of(records: Vec<MinerRecord>) -> Self {
         let mut all = Self::default();
         for record in records {
-            let key = record.key();
-            all.miners.insert(key.clone(), MinerMemory::of(&record));
-            all.stored.insert(key, record);
+            all.miners.insert(record.key(), MinerMemory::of(&record));
         }
         all
     }
@@ -122,6 +120,7 @@ impl InstanceMiners {
                 if let Some(left) = left.filter(|_| leaver.protocol == MinerProtocol::V1) {
                     self.former = sum(self.former, left.total());
                 }
+                self.removed.insert(leaver);
             }
             let known = self.miners.entry(key.clone()).or_default();
             if let Some(channels) = moved.remove(key) {
@@ -280,41 +279,46 @@ impl InstanceMiners {
     /// What has to be written. Miners that have been offline for a week are forgotten, and so are
     /// connections that left before they gave a name.
     pub fn changes(&mut self, instance: InstanceId, now: i64) -> MinerChanges {
-        let former = &mut self.former;
-        self.miners.retain(|key, miner| {
+        let Self {
+            miners,
+            former,
+            removed,
+            ..
+        } = self;
+        miners.retain(|key, miner| {
             let since = miner.offline_since();
             let is_kept = since
                 .is_none_or(|since| !key.name.is_empty() && (now - since).abs() <= OFFLINE_LIMIT);
             if !is_kept && key.protocol == MinerProtocol::V1 {
                 *former = sum(*former, miner.total());
             }
+            if !is_kept && miner.stored_row().is_some() {
+                removed.insert(key.clone());
+            }
             is_kept
         });
-        let rows = self
-            .miners
+        removed.retain(|key| !miners.contains_key(key));
+        let rows = miners
             .iter()
-            .map(|(key, miner)| (key, miner.record(instance, key, now)));
+            .map(|(key, miner)| (miner.stored_row(), miner.record(instance, key, now)));
         MinerChanges {
             changes: rows
-                .filter(|(key, row)| self.stored.get(key).is_none_or(|known| known.is_other(row)))
+                .filter(|(stored, row)| *stored != Some(row.fingerprint()))
                 .map(|(_, row)| row)
                 .collect(),
-            removals: self
-                .stored
-                .keys()
-                .filter(|key| !self.miners.contains_key(key))
-                .cloned()
-                .collect(),
+            removals: removed.iter().cloned().collect(),
         }
     }
 
     /// These changes are in the database.
-    pub fn note_saved(&mut self, saved: MinerChanges) {
-        for key in saved.removals {
-            self.stored.remove(&key);
+    pub fn note_saved(&mut self, saved: &MinerChanges) {
+        for key in &saved.removals {
+            self.removed.remove(key);
         }
-        for row in saved.changes {
-            self.stored.insert(row.key(), row);
+        for row in &saved.changes {
+            if let Some(miner) = self.miners.get_mut(&row.key()) {
+                miner.set_stored_row(row.fingerprint());
+            }
         }
     }
 }

@@ -16,6 +16,17 @@ const ENOUGH: u64 = 100;
 /// and more than this percentage of them rejected.
 const MANY_PERCENT: u64 = 1;
 
+/// Which miners a list contains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MinerFilter {
+    /// Those of this instance; none: of all instances.
+    pub instance: Option<InstanceId>,
+    /// Those that speak this protocol.
+    pub protocol: Option<MinerProtocol>,
+    /// Those in this state.
+    pub state: Option<MinerState>,
+}
+
 /// What a miner does.
 #[derive(
     Clone,
@@ -25,6 +36,7 @@ const MANY_PERCENT: u64 = 1;
     Eq,
     JsonSchema,
     Serialize,
+    strum::EnumIter,
     strum::EnumString,
     strum::IntoStaticStr,
 )]
@@ -104,6 +116,9 @@ pub struct Miner {
     pub hashrate: f64,
     /// The average covers the whole 10 min.
     pub settled: bool,
+    /// Its shares are counted. If not, the next four are 0: all miners share one channel, or the
+    /// program that it is connected to has no counts for its channel.
+    pub counted: bool,
     /// Accepted shares of today (UTC).
     pub shares_accepted: u64,
     /// Rejected shares of today (UTC).

@@ -1,18 +1,28 @@
 //! The statements behind the list of miners.
 
-use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use diesel::dsl::sql;
+use diesel::helper_types::{InnerJoin, IntoBoxed};
 use diesel::prelude::*;
-use diesel::sql_types::Integer;
-use diesel::sqlite::SqliteConnection as Db;
+use diesel::sql_types::Text;
+use diesel::sqlite::{Sqlite, SqliteConnection as Db};
+use serde::Deserialize;
 
-use super::model::{ListedMiner, Miner, MinerState, day_of};
+use super::model::{ListedMiner, Miner, MinerFilter, MinerState, day_of};
 use super::observation::MinerKey;
 use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
 use crate::domain::instances::MinerProtocol;
 use crate::infra::db::schema::{instances, miner_logs, miners};
+
+/// What the list needs of [`MinerRecord::baseline`].
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ListedBaseline {
+    #[serde(rename = "u")]
+    is_uncounted: bool,
+}
 
 /// A row of `miners`.
 #[derive(Clone, Debug, PartialEq, Insertable, Queryable, Selectable)]
@@ -66,13 +76,41 @@ impl MinerRecord {
         }
     }
 
-    /// Whether there is more in `new` than another time at which the miner was there.
-    pub fn is_other(&self, new: &Self) -> bool {
-        let same_time = Self {
-            seen_at: new.seen_at,
-            ..self.clone()
-        };
-        same_time != *new
+    /// A number that differs from that of a row with other contents. The time at which the miner was
+    /// there does not count.
+    pub fn fingerprint(&self) -> u64 {
+        let Self {
+            instance_id,
+            protocol,
+            address,
+            name,
+            state,
+            hashrate,
+            settled,
+            day,
+            accepted_today,
+            rejected_today,
+            accepted_total,
+            rejected_total,
+            last_share_at,
+            connected_since,
+            offline_since,
+            seen_at: _,
+            baseline,
+            reasons,
+        } = self;
+        let mut hasher = DefaultHasher::new();
+        (instance_id, protocol, address, name, state).hash(&mut hasher);
+        (hashrate.to_bits(), settled, day, baseline, reasons).hash(&mut hasher);
+        (
+            accepted_today,
+            rejected_today,
+            accepted_total,
+            rejected_total,
+        )
+            .hash(&mut hasher);
+        (last_share_at, connected_since, offline_since).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// The miner as it is shown at `now`.
@@ -85,12 +123,14 @@ impl MinerRecord {
                 0
             }
         };
+        let baseline: ListedBaseline = serde_json::from_str(&self.baseline).unwrap_or_default();
         Miner {
             instance_id: instance.is_some().then_some(self.instance_id),
             instance_name: instance,
             protocol: protocol(&self.protocol),
             hashrate: self.hashrate,
             settled: self.settled,
+            counted: !baseline.is_uncounted,
             shares_accepted: today(self.accepted_today),
             shares_rejected: today(self.rejected_today),
             shares_accepted_total: count(self.accepted_total),
@@ -123,35 +163,30 @@ pub fn of_instance(db: &mut Db, id: InstanceId) -> QueryResult<Vec<MinerRecord>>
         .load(db)
 }
 
-/// Writes rows, and removes others; nothing for an instance that is gone.
+/// Writes rows of an instance, and removes others; nothing if the instance is gone.
 pub fn save(
     db: &mut Db,
+    id: InstanceId,
     changes: &[MinerRecord],
-    removals: &[(InstanceId, MinerKey)],
+    removals: &[MinerKey],
 ) -> QueryResult<()> {
-    for (id, key) in removals {
-        diesel::delete(miners::table.find((*id, key.protocol.as_str(), &key.address, &key.name)))
+    for key in removals {
+        diesel::delete(miners::table.find((id, key.protocol.as_str(), &key.address, &key.name)))
             .execute(db)?;
     }
-    let ids: HashSet<InstanceId> = changes.iter().map(|row| row.instance_id).collect();
-    let mut present = HashSet::new();
-    for id in ids {
-        let found = instances::table
-            .find(id)
-            .select(instances::id)
-            .first::<InstanceId>(db)
-            .optional()?;
-        present.extend(found);
+    if changes.is_empty() || !is_present(db, id)? {
+        return Ok(());
     }
-    for row in changes
-        .iter()
-        .filter(|row| present.contains(&row.instance_id))
-    {
+    for row in changes {
         diesel::replace_into(miners::table)
             .values(row)
             .execute(db)?;
     }
     Ok(())
+}
+
+fn is_present(db: &mut Db, id: InstanceId) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(instances::table.find(id))).get_result(db)
 }
 
 /// What was read of the log of an instance's translator; none: nothing yet.
@@ -163,16 +198,12 @@ pub fn log(db: &mut Db, id: InstanceId) -> QueryResult<Option<String>> {
         .optional()
 }
 
-/// Stores what was read of logs; nothing for an instance that is gone.
-pub fn set_logs(db: &mut Db, logs: &[(InstanceId, String)]) -> QueryResult<()> {
-    for (id, state) in logs {
-        let is_present: bool =
-            diesel::select(diesel::dsl::exists(instances::table.find(id))).get_result(db)?;
-        if is_present {
-            diesel::replace_into(miner_logs::table)
-                .values((miner_logs::instance_id.eq(id), miner_logs::state.eq(state)))
-                .execute(db)?;
-        }
+/// Stores what was read of the log; nothing if the instance is gone.
+pub fn set_log(db: &mut Db, id: InstanceId, state: &str) -> QueryResult<()> {
+    if is_present(db, id)? {
+        diesel::replace_into(miner_logs::table)
+            .values((miner_logs::instance_id.eq(id), miner_logs::state.eq(state)))
+            .execute(db)?;
     }
     Ok(())
 }
@@ -215,32 +246,31 @@ pub fn listed(db: &mut Db) -> QueryResult<Vec<ListedMiner>> {
     Ok(rows.into_iter().map(listed).collect())
 }
 
-/// How many miners there are, of one instance or of all.
-pub fn count(db: &mut Db, id: Option<InstanceId>) -> QueryResult<i64> {
-    let mut query = miners::table.into_boxed();
-    if let Some(id) = id {
-        query = query.filter(miners::instance_id.eq(id));
-    }
-    query.count().get_result(db)
+/// Names without regard to case; `rig2` before `rig10`.
+const BY_NAME: &str = "rtrim(miners.name, '0123456789') COLLATE NOCASE, length(miners.name), miners.name COLLATE NOCASE";
+/// The address with the lower last number first.
+const BY_ADDRESS: &str = "rtrim(miners.address, '0123456789'), length(miners.address)";
+
+/// How many miners there are that pass the filter.
+pub fn count(db: &mut Db, filter: MinerFilter) -> QueryResult<i64> {
+    filtered(filter).count().get_result(db)
 }
 
-/// Part of the miners of one instance or of all, as they are shown at `now`: those that have many
-/// rejected shares, no channel, or are offline, and then the others; each group by hashrate. With
-/// the instances' names if all are meant.
+/// Part of the miners that pass the filter, as they are shown at `now`, with the instances' names if
+/// all instances are meant. They are sorted by values that do not change, because a miner that
+/// changed its place between two requests would be missing in both parts, or be in both.
 pub fn page(
     db: &mut Db,
-    id: Option<InstanceId>,
+    filter: MinerFilter,
     limit: i64,
     offset: i64,
     now: Timestamp,
 ) -> QueryResult<Vec<Miner>> {
-    let rank = "CASE state WHEN 'many-rejected' THEN 0 WHEN 'no-channel' THEN 1 WHEN 'offline' THEN 2 ELSE 3 END";
-    let mut query = miners::table
-        .inner_join(instances::table)
+    let rows = filtered(filter)
         .order((
-            sql::<Integer>(rank),
-            miners::hashrate.desc(),
+            sql::<Text>(BY_NAME),
             miners::name,
+            sql::<Text>(BY_ADDRESS),
             miners::address,
             miners::protocol,
             miners::instance_id,
@@ -248,13 +278,29 @@ pub fn page(
         .limit(limit)
         .offset(offset)
         .select((MinerRecord::as_select(), instances::name))
-        .into_boxed();
-    if let Some(id) = id {
-        query = query.filter(miners::instance_id.eq(id));
-    }
-    let rows = query.load::<(MinerRecord, String)>(db)?;
+        .load::<(MinerRecord, String)>(db)?;
+    let is_of_all = filter.instance.is_none();
     Ok(rows
         .into_iter()
-        .map(|(row, name)| row.miner(id.is_none().then_some(name), now))
+        .map(|(row, name)| row.miner(is_of_all.then_some(name), now))
         .collect())
 }
+
+fn filtered(
+    filter: MinerFilter,
+) -> IntoBoxed<'static, InnerJoin<miners::table, instances::table>, Sqlite> {
+    let mut query = miners::table.inner_join(instances::table).into_boxed();
+    if let Some(id) = filter.instance {
+        query = query.filter(miners::instance_id.eq(id));
+    }
+    if let Some(protocol) = filter.protocol {
+        query = query.filter(miners::protocol.eq(protocol.as_str()));
+    }
+    if let Some(state) = filter.state {
+        query = query.filter(miners::state.eq(state.as_str()));
+    }
+    query
+}
+
+#[cfg(test)]
+mod tests;

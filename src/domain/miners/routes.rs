@@ -2,10 +2,10 @@
 
 use axum::extract::State;
 
+use super::model::MinerFilter;
 use super::service::MinerService;
 use super::views::MinersPage;
 use crate::base::clock::Timestamp;
-use crate::base::error::Error;
 use crate::base::ids::InstanceId;
 use crate::web::{PathId, QueryParams, Reply, Representation, RequestContext};
 
@@ -19,10 +19,7 @@ pub async fn of_instance(
     want: RequestContext,
     params: QueryParams,
 ) -> Reply {
-    let (limit, offset) = part(params, want.form)?;
-    let (instance, found) = miners.of_instance(id, limit, offset).await?;
-    let page = MinersPage::new(Some(instance), found, (limit, offset), Timestamp::now());
-    want.respond_blocking(page).await
+    list(&miners, Some(id), want, params).await
 }
 
 /// `GET /miners`.
@@ -31,23 +28,31 @@ pub async fn all(
     want: RequestContext,
     params: QueryParams,
 ) -> Reply {
-    let (limit, offset) = part(params, want.form)?;
-    let found = miners.all(limit, offset).await?;
-    let page = MinersPage::new(None, found, (limit, offset), Timestamp::now());
-    want.respond_blocking(page).await
+    list(&miners, None, want, params).await
 }
 
-/// `limit` and `offset`.
-fn part(mut params: QueryParams, form: Representation) -> Result<(u64, u64), Error> {
+async fn list(
+    miners: &MinerService,
+    instance: Option<InstanceId>,
+    want: RequestContext,
+    mut params: QueryParams,
+) -> Reply {
     let is_default = params.text("limit").is_none();
     let limit = params.number("limit");
     let offset = params.number("offset");
+    let filter = MinerFilter {
+        instance,
+        protocol: params.get("protocol", "v1 or v2"),
+        state: params.get("state", "mining, no-channel, many-rejected or offline"),
+    };
     params.finish()?;
-    let is_page = form == Representation::Html;
+    let is_page = want.form == Representation::Html;
     let limit = if is_default && is_page {
         ON_PAGE
     } else {
         limit
     };
-    Ok((limit, offset))
+    let (instance, found) = miners.part(filter, limit, offset).await?;
+    let page = MinersPage::new(instance, filter, found, (limit, offset), Timestamp::now());
+    want.respond_blocking(page).await
 }

@@ -1,12 +1,11 @@
 //! Reading the list of miners.
 
 use super::counting::MINERS;
-use super::model::{ListedMiner, Miner};
+use super::model::{ListedMiner, Miner, MinerFilter};
 use super::queries;
 use super::tracker::UnlistedMiners;
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
-use crate::base::ids::InstanceId;
 use crate::domain::instances::{Instance, InstanceService};
 use crate::infra::db::Db;
 use crate::web::respond::{WHOLE_LIST_BYTES, count_fitting_in};
@@ -27,7 +26,7 @@ pub struct MinerService {
 pub struct MinerPart {
     /// The miners.
     pub miners: Vec<Miner>,
-    /// How many there are in the whole list.
+    /// How many pass the filter.
     pub total: u64,
     /// How many more are connected that are not kept.
     pub unlisted: u64,
@@ -46,26 +45,21 @@ impl MinerService {
         }
     }
 
-    /// An instance and part of its miners.
+    /// Part of the miners that pass the filter, and the instance if it selects one.
     ///
     /// # Errors
-    /// There is no such instance.
-    pub async fn of_instance(
+    /// There is no such instance, or the database cannot be read.
+    pub async fn part(
         &self,
-        id: InstanceId,
+        filter: MinerFilter,
         limit: u64,
         offset: u64,
-    ) -> Result<(Instance, MinerPart)> {
-        let instance = self.instances.get(id).await?;
-        Ok((instance, self.part(Some(id), limit, offset).await?))
-    }
-
-    /// Part of the miners of all instances.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn all(&self, limit: u64, offset: u64) -> Result<MinerPart> {
-        self.part(None, limit, offset).await
+    ) -> Result<(Option<Instance>, MinerPart)> {
+        let instance = match filter.instance {
+            Some(id) => Some(self.instances.get(id).await?),
+            None => None,
+        };
+        Ok((instance, self.read_part(filter, limit, offset).await?))
     }
 
     /// The listed miners of all instances that have a name.
@@ -76,14 +70,14 @@ impl MinerService {
         self.db.read(|c| Ok(queries::listed(c)?)).await
     }
 
-    async fn part(&self, id: Option<InstanceId>, limit: u64, offset: u64) -> Result<MinerPart> {
+    async fn read_part(&self, filter: MinerFilter, limit: u64, offset: u64) -> Result<MinerPart> {
         let [limit, offset] = [limit, offset].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
         let now = Timestamp::now();
         let (mut miners, total) = self
             .db
             .read(move |c| {
-                let miners = queries::page(c, id, limit, offset, now)?;
-                Ok((miners, queries::count(c, id)?))
+                let miners = queries::page(c, filter, limit, offset, now)?;
+                Ok((miners, queries::count(c, filter)?))
             })
             .await?;
         let size = |miner: &Miner| {
@@ -94,7 +88,7 @@ impl MinerService {
         Ok(MinerPart {
             miners,
             total: u64::try_from(total).unwrap_or_default(),
-            unlisted: self.unlisted.count(id),
+            unlisted: self.unlisted.count(filter.instance),
         })
     }
 }

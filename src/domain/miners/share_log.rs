@@ -6,6 +6,7 @@
 //! if the client has not rejected it by the next reading.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +35,7 @@ pub struct LoggedShares {
 }
 
 /// The lines of one channel.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 struct ChannelLines {
     #[serde(rename = "s")]
@@ -188,10 +189,13 @@ impl ShareLog {
             .retain(|number, lines| connected.contains(number) || !is_idle(lines));
     }
 
-    /// It must be stored again: it differs in more than the time of the last reading.
-    pub fn is_other(&self, stored: &Self) -> bool {
-        let numbers = |log: &Self| (log.position, log.run, log.readings, log.former);
-        numbers(self) != numbers(stored) || self.channels != stored.channels
+    /// A number that differs from that of another state, which must be stored. The times of readings
+    /// do not count.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.position, self.run, self.readings, self.former).hash(&mut hasher);
+        self.channels.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// The channels of the current process.
@@ -406,11 +410,12 @@ mod tests {
         let mut log = ShareLog::default();
         log.note_time(1_000);
         log.note_time(1_010);
-        assert!(!log.is_other(&ShareLog::default()));
+        let empty = ShareLog::default().fingerprint();
+        assert_eq!(log.fingerprint(), empty);
         // Shares of the reading before are settled only by this one.
         assert_eq!((log.since(0), log.since(1_005_000)), (1_000, 1_005));
         log.end_reading(1);
-        assert!(log.is_other(&ShareLog::default()));
+        assert_ne!(log.fingerprint(), empty);
     }
 
     #[test]

@@ -56,8 +56,8 @@ impl UnlistedMiners {
 struct TrackerMemory {
     miners: InstanceMiners,
     log: ShareLog,
-    /// The log as it is in the database.
-    stored_log: ShareLog,
+    /// The fingerprint of the log in the database; none: there is none.
+    stored_log: Option<u64>,
     /// Its translator did not answer last.
     is_unanswered: bool,
     /// What its health check needs.
@@ -76,7 +76,8 @@ struct InstanceWrite {
     id: InstanceId,
     changes: MinerChanges,
     samples: Vec<MetricWrite>,
-    log: Option<ShareLog>,
+    /// The log as JSON and its fingerprint, if it is new.
+    log: Option<(String, u64)>,
 }
 
 /// Keeps the list of miners.
@@ -167,7 +168,7 @@ impl MinerTracker {
             let id = look.client.instance.id;
             let memory = self.tracked.entry(id).or_default();
             memory.count(look, round.at, self.interval);
-            let write = memory.write(id, round.at);
+            let write = memory.write(id, round.at)?;
             if !write.is_empty() {
                 all.push(write);
             }
@@ -214,7 +215,7 @@ impl MinerTracker {
             miners.set_former_shares(log.former);
             let memory = TrackerMemory {
                 miners,
-                stored_log: log.clone(),
+                stored_log: Some(log.fingerprint()),
                 log,
                 ..TrackerMemory::default()
             };
@@ -259,40 +260,31 @@ impl MinerTracker {
         if all.is_empty() {
             return Ok(());
         }
-        let mut rows = Vec::new();
-        let mut removals = Vec::new();
-        let mut samples = Vec::new();
-        let mut logs = Vec::new();
-        let mut saved = Vec::new();
-        for write in all {
-            rows.extend(write.changes.changes.iter().cloned());
-            let gone = write.changes.removals.iter();
-            removals.extend(gone.map(|key| (write.id, key.clone())));
-            samples.extend(write.samples);
-            if let Some(log) = &write.log {
-                let state = serde_json::to_string(log).map_err(Error::internal)?;
-                logs.push((write.id, state));
-            }
-            saved.push((write.id, write.changes, write.log));
-        }
+        let all = Arc::new(all);
+        let writes = all.clone();
         let written = self.db.write_as(WriteMode::UNSYNCED, move |c| {
-            queries::save(c, &rows, &removals)?;
-            queries::set_logs(c, &logs)?;
-            metrics::write_samples(c, now, &samples)?;
+            for write in writes.iter() {
+                let changes = &write.changes;
+                queries::save(c, write.id, &changes.changes, &changes.removals)?;
+                if let Some((state, _)) = &write.log {
+                    queries::set_log(c, write.id, state)?;
+                }
+                metrics::write_samples(c, now, &write.samples)?;
+            }
             Ok(())
         });
         let result = written.await;
-        for (id, changes, log) in saved {
-            let Some(memory) = self.tracked.get_mut(&id) else {
+        for write in all.iter() {
+            let Some(memory) = self.tracked.get_mut(&write.id) else {
                 continue;
             };
             if result.is_err() {
                 memory.miners.return_samples();
                 continue;
             }
-            memory.miners.note_saved(changes);
-            if let Some(log) = log {
-                memory.stored_log = log;
+            memory.miners.note_saved(&write.changes);
+            if let Some((_, fingerprint)) = &write.log {
+                memory.stored_log = Some(*fingerprint);
             }
         }
         result
@@ -413,22 +405,28 @@ impl TrackerMemory {
     }
 
     /// What has to be written after a round.
-    fn write(&mut self, id: InstanceId, now: i64) -> InstanceWrite {
+    fn write(&mut self, id: InstanceId, now: i64) -> Result<InstanceWrite> {
         let samples = self.miners.take_samples(now, MINER_STEP);
         let changes = self.miners.changes(id, now);
         self.log.former = self.miners.former_shares();
-        InstanceWrite {
+        let fingerprint = self.log.fingerprint();
+        let stored = self.stored_log;
+        let stored = stored.unwrap_or_else(|| ShareLog::default().fingerprint());
+        let log = if fingerprint == stored {
+            None
+        } else {
+            let state = serde_json::to_string(&self.log).map_err(Error::internal)?;
+            Some((state, fingerprint))
+        };
+        Ok(InstanceWrite {
             id,
             changes,
             samples: samples
                 .into_iter()
                 .flat_map(|(key, sample)| series::of_miner(id, &key, sample))
                 .collect(),
-            log: self
-                .log
-                .is_other(&self.stored_log)
-                .then(|| self.log.clone()),
-        }
+            log,
+        })
     }
 
     /// The miners of its translator, if it ever had any.

@@ -3,13 +3,14 @@
 use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
+use strum::IntoEnumIterator;
 
-use super::model::Miner;
+use super::model::{Miner, MinerFilter, MinerState};
 use super::series;
 use super::service::{MinerPart, MinerService};
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::units::{Unit, format_value};
-use crate::domain::instances::Instance;
+use crate::domain::instances::{Instance, MinerProtocol};
 use crate::domain::metrics;
 use crate::view;
 
@@ -21,10 +22,11 @@ pub struct MinersPage {
     /// The instance; none: all of them.
     #[serde(skip)]
     pub(super) instance: Option<Instance>,
-    /// Miners that have many rejected shares, no channel, or are offline come first, then the
-    /// others; each group by hashrate.
+    #[serde(skip)]
+    filter: MinerFilter,
+    /// Sorted by name, then by address, protocol and instance.
     pub miners: Vec<Miner>,
-    /// How many miners there are in the whole list.
+    /// How many miners pass the filter.
     pub total: u64,
     /// Miners that are connected and not listed: 1,000 are kept for each instance. Their shares
     /// count in the totals of the instance.
@@ -45,6 +47,7 @@ impl MinersPage {
     /// The part of a list that begins at `offset`.
     pub(super) fn new(
         instance: Option<Instance>,
+        filter: MinerFilter,
         part: MinerPart,
         (limit, offset): (u64, u64),
         now: Timestamp,
@@ -53,6 +56,7 @@ impl MinersPage {
         let end = offset.saturating_add(count);
         Self {
             instance,
+            filter,
             next: (count > 0 && end < part.total).then_some(end),
             miners: part.miners,
             total: part.total,
@@ -68,6 +72,37 @@ impl MinersPage {
             Some(instance) => format!("/instances/{}/miners", instance.id),
             None => "/miners".into(),
         }
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.filter.protocol.is_some() || self.filter.state.is_some()
+    }
+
+    /// The part of the address that repeats the filter.
+    fn filter_query(&self) -> String {
+        let protocol = self.filter.protocol.map(MinerProtocol::as_str);
+        let state = self.filter.state.map(MinerState::as_str);
+        let all = [("protocol", protocol), ("state", state)];
+        let given = all
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        given
+            .map(|(name, value)| format!("&{name}={value}"))
+            .collect()
+    }
+
+    /// The protocols to choose from, each with its title, and whether it is chosen.
+    fn protocols(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+        let chosen = self.filter.protocol;
+        [MinerProtocol::V1, MinerProtocol::V2]
+            .into_iter()
+            .map(move |one| (one.as_str(), one.title(), chosen == Some(one)))
+    }
+
+    /// The same for states.
+    fn states(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+        let chosen = self.filter.state;
+        MinerState::iter().map(move |one| (one.as_str(), one.text(), chosen == Some(one)))
     }
 
     /// What is shown of the whole list; empty if it is all.
@@ -121,8 +156,34 @@ impl Miner {
             .then(|| format_value(Unit::HashesPerSecond, self.hashrate))
     }
 
+    /// A connected miner whose first accepted share is still missing.
+    fn awaits_share(&self) -> bool {
+        self.state == MinerState::Mining && self.counted && self.shares_accepted_total == 0
+    }
+
+    /// The state for people.
+    fn state_text(&self) -> &'static str {
+        if self.awaits_share() {
+            "mining, no share yet"
+        } else {
+            self.state.text()
+        }
+    }
+
+    /// What the state means and what to do about it; empty if nothing is wrong.
+    fn advice(&self) -> &'static str {
+        if self.awaits_share() {
+            "Connected, with a channel. A miner with a low hashrate can need several minutes for its first accepted share."
+        } else {
+            self.state.advice()
+        }
+    }
+
     /// Accepted shares of today, and the rejected ones.
     fn shares_text(&self) -> String {
+        if !self.counted {
+            return "–".into();
+        }
         let count = |shares: u64| format_value(Unit::Count, shares as f64);
         format!(
             "{} / {}",
@@ -132,6 +193,9 @@ impl Miner {
     }
 
     fn total_text(&self) -> String {
+        if !self.counted {
+            return "Unknown: the shares of this miner are not counted individually.".into();
+        }
         let reasons: Vec<String> = self
             .rejected_by_reason
             .iter()
@@ -147,11 +211,16 @@ impl Miner {
         )
     }
 
-    fn protocol_text(&self) -> &'static str {
+    /// The protocol as a column has space for it.
+    const fn short_protocol(&self) -> &'static str {
         match self.protocol {
-            crate::domain::instances::MinerProtocol::V1 => "Stratum V1",
-            crate::domain::instances::MinerProtocol::V2 => "Stratum V2",
+            MinerProtocol::V1 => "V1",
+            MinerProtocol::V2 => "V2",
         }
+    }
+
+    fn protocol_text(&self) -> &'static str {
+        self.protocol.title()
     }
 
     fn name_text(&self) -> &str {
@@ -160,5 +229,59 @@ impl Miner {
         } else {
             &self.name
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_miner_without_a_share_is_told_apart_from_one_whose_shares_are_unknown() {
+        let waiting = Miner {
+            instance_id: None,
+            instance_name: None,
+            name: "rig".into(),
+            protocol: MinerProtocol::V1,
+            address: "192.0.2.7".into(),
+            hashrate: 0.0,
+            settled: false,
+            counted: true,
+            shares_accepted: 0,
+            shares_rejected: 0,
+            shares_accepted_total: 0,
+            shares_rejected_total: 0,
+            rejected_by_reason: BTreeMap::new(),
+            last_share_at: None,
+            connected_since: Some(Timestamp(1)),
+            offline_since: None,
+            state: MinerState::Mining,
+        };
+        let uncounted = Miner {
+            counted: false,
+            ..waiting.clone()
+        };
+        let mining = Miner {
+            shares_accepted_total: 1,
+            ..waiting.clone()
+        };
+        let stuck = Miner {
+            state: MinerState::NoChannel,
+            ..waiting.clone()
+        };
+        let shown = [&waiting, &uncounted, &mining, &stuck]
+            .map(|miner| (miner.state_text(), miner.shares_text()));
+        assert_eq!(
+            shown,
+            [
+                ("mining, no share yet", "0 / 0".to_owned()),
+                ("mining", "–".to_owned()),
+                ("mining", "0 / 0".to_owned()),
+                ("no channel", "0 / 0".to_owned()),
+            ]
+        );
+        assert!(waiting.advice().contains("first accepted share"));
+        assert!(uncounted.total_text().starts_with("Unknown"));
     }
 }

@@ -160,13 +160,16 @@ impl ListItem for Sv1MinerReading {
 
     fn read(from: &mut RawObject) -> Option<Self> {
         let client_id = from.count("client_id")?;
-        // Renamed in stratum-apps 0.7.
+        // Before stratum-apps 0.7, which translators use from 0.5.0 on, `user_identity` is the name of
+        // the channel until the miner sends a username, and then at most 32 bytes of it, so that
+        // miners with long names could not be told apart.
         let username = from
             .name("sv1_username")
-            .or_else(|| from.name("user_identity"));
+            .or_else(|| from.name("authorized_worker_name"))
+            .unwrap_or_default();
         let worker = from
             .name("sv1_worker_name")
-            .or_else(|| from.name("authorized_worker_name"));
+            .unwrap_or_else(|| worker_of(&username).to_owned());
         let device = from.object("miner_telemetry").and_then(|mut telemetry| {
             let words: Vec<String> = ["make", "model", "firmware_version"]
                 .iter()
@@ -179,8 +182,8 @@ impl ListItem for Sv1MinerReading {
         Some(Self {
             client_id,
             channel_id: from.read("channel_id", |_| true),
-            username: username.unwrap_or_default(),
-            worker: worker.unwrap_or_default(),
+            username,
+            worker,
             address: from.read("connection_ip", |_| true),
             user_agent: from.name("user_agent"),
             device,
@@ -193,6 +196,12 @@ impl ListItem for Sv1MinerReading {
     fn id(&self) -> u64 {
         self.client_id
     }
+}
+
+/// The worker's name in a username, as translators from 0.5.0 on derive it.
+fn worker_of(username: &str) -> &str {
+    let (_, worker) = username.split_once('.').unwrap_or_default();
+    if worker.is_empty() { username } else { worker }
 }
 
 /// Reads the metrics of the translator at `address`. `aggregate` is the setting of that name: one

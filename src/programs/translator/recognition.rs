@@ -6,17 +6,17 @@ use crate::programs::jd_client::monitoring::MinerReading;
 /// Whether a connection to the client comes from a translator. `beside`: the file of the
 /// translator beside the client. Clients before 0.5.0 do not report the kind of a connection; then
 /// the identities of its channels decide, which a translator derives from its own
-/// (`sv2/channel_manager` of translator_sv2).
+/// (`sv2/channel_manager` of translator_sv2). A translator without miners has no channel; a miner opens
+/// its channel at once.
 pub fn is_translator(client: &MinerReading, beside: Option<&TranslatorConfig>) -> bool {
     if let Some(known) = client.is_translator {
         return known;
     }
     let Some(beside) = beside else { return false };
-    !client.channels.is_empty()
-        && client
-            .channels
-            .iter()
-            .all(|channel| is_derived(&channel.user_identity, &beside.user_identity))
+    client
+        .channels
+        .iter()
+        .all(|channel| is_derived(&channel.user_identity, &beside.user_identity))
 }
 
 fn is_derived(identity: &str, own: &str) -> bool {

@@ -298,8 +298,9 @@ async fn miners_behind_the_translator_are_listed_once_each_by_name_and_address()
     assert_eq!(
         known,
         [
-            json!(["v1", "192.0.2.1", "many-rejected", 90, 10]),
+            // Its name begins with "<".
             json!(["v1", "192.0.2.3", "no-channel", 0, 0]),
+            json!(["v1", "192.0.2.1", "many-rejected", 90, 10]),
             json!(["v1", "192.0.2.2", "mining", 7, 0]),
         ],
         "{listed:?}"
@@ -313,6 +314,26 @@ async fn miners_behind_the_translator_are_listed_once_each_by_name_and_address()
         page.texts("#miners .state")
             .iter()
             .any(|text| text == "no channel")
+    );
+
+    // Filters.
+    let path = format!("/instances/{id}/miners?protocol=v1&state=no-channel");
+    let list = manager.json(&format!("/api{path}")).await;
+    assert_eq!(
+        (&list["total"], &list["miners"][0]["address"]),
+        (&json!(1), &json!("192.0.2.3"))
+    );
+    let page = manager.ask(&path, "text/html").await.page(200);
+    assert_eq!(page.count("#miners tbody tr"), 1);
+    assert_eq!(page.one("#miners [data-label='Protocol']"), "V1");
+    assert_eq!(page.one("#protocol option[selected]"), "Stratum V1");
+    assert_eq!(page.one("#state option[selected]"), "no channel");
+    let path = format!("/instances/{id}/miners?protocol=v2");
+    let page = manager.ask(&path, "text/html").await.page(200);
+    assert!(page.one("#miners").contains("No miners match this filter."));
+    assert_eq!(
+        page.count(&format!("a[href='/instances/{id}/miners'].button")),
+        1
     );
 
     // One connects again with other numbers, and one leaves.
@@ -452,8 +473,8 @@ async fn long_lists_come_in_parts_and_wrong_requests_are_refused() {
     assert_eq!(names.len(), 1000);
     assert_eq!(
         (names[0].as_str(), names[999].as_str()),
-        ("1000", "0001"),
-        "by hashrate"
+        ("0001", "1000"),
+        "by name"
     );
 
     let page = manager
@@ -473,6 +494,8 @@ async fn long_lists_come_in_parts_and_wrong_requests_are_refused() {
         ("limit=0", "/limit"),
         ("limit=1001", "/limit"),
         ("offset=-1", "/offset"),
+        ("protocol=v3", "/protocol"),
+        ("state=bad", "/state"),
         ("sort=name", "/sort"),
     ] {
         let refused = bare(&manager, "GET", &format!("{path}?{query}")).await;

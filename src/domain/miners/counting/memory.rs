@@ -129,7 +129,8 @@ impl ChannelBaseline {
 /// The numbers of a connection and of its channel.
 pub type ChannelPlace = (u64, u32);
 /// Channels and what was counted of them.
-pub type MinerChannels = BTreeMap<ChannelPlace, ChannelBaseline>;
+/// Nearly every miner has one, and a map has space for eleven values, so the values are elsewhere.
+pub type MinerChannels = BTreeMap<ChannelPlace, Box<ChannelBaseline>>;
 
 /// What is stored so that counting goes on after a restart of the manager.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -145,6 +146,9 @@ struct MinerBaseline {
     sampled: Option<(u64, u64)>,
     /// When the last sample was taken.
     sampled_at: Option<i64>,
+    /// It has channels, and no program counts their shares. The list reads it, too.
+    #[serde(rename = "u", skip_serializing_if = "std::ops::Not::not")]
+    is_uncounted: bool,
 }
 
 /// A miner as it is remembered.
@@ -156,6 +160,7 @@ pub struct MinerMemory {
     hour: Vec<(i64, u64, u64)>,
     recent: RecentHashrate,
     has_channel: bool,
+    is_uncounted: bool,
     hashrate: f64,
     settled: bool,
     day: i64,
@@ -168,6 +173,7 @@ pub struct MinerMemory {
     reasons: BTreeMap<String, u64>,
     sampled: (u64, u64),
     sampled_at: Option<i64>,
+    stored_row: Option<u64>,
 }
 
 /// The time series of a miner: what a sample contains.
@@ -195,12 +201,14 @@ impl MinerMemory {
             connections: stored.connections,
             channels: channels
                 .map(|(connection, channel, counts)| {
-                    ((connection, channel), ChannelBaseline { seen, ..counts })
+                    let counts = Box::new(ChannelBaseline { seen, ..counts });
+                    ((connection, channel), counts)
                 })
                 .collect(),
             hour: stored.hour,
             recent: RecentHashrate::default(),
             has_channel: record.state != MinerState::NoChannel.as_str(),
+            is_uncounted: stored.is_uncounted,
             hashrate: record.hashrate,
             settled: false,
             day: record.day,
@@ -214,6 +222,7 @@ impl MinerMemory {
             // Rows of versions without samples: the counts so far have no time.
             sampled: stored.sampled.unwrap_or(total),
             sampled_at: stored.sampled_at,
+            stored_row: Some(record.fingerprint()),
         }
     }
 
@@ -227,11 +236,14 @@ impl MinerMemory {
             channels: self
                 .channels
                 .iter()
-                .map(|((connection, channel), counts)| (*connection, *channel, counts.clone()))
+                .map(|((connection, channel), counts)| {
+                    (*connection, *channel, ChannelBaseline::clone(counts))
+                })
                 .collect(),
             hour: self.hour.clone(),
             sampled: Some(self.sampled),
             sampled_at: self.sampled_at,
+            is_uncounted: self.is_uncounted,
         };
         MinerRecord {
             instance_id,
@@ -253,6 +265,16 @@ impl MinerMemory {
             baseline: serde_json::to_string(&baseline).unwrap_or_default(),
             reasons: serde_json::to_string(&self.reasons).unwrap_or_default(),
         }
+    }
+
+    /// The fingerprint of the row in the database; none: there is none.
+    pub const fn stored_row(&self) -> Option<u64> {
+        self.stored_row
+    }
+
+    /// A row with this fingerprint is in the database.
+    pub const fn set_stored_row(&mut self, fingerprint: u64) {
+        self.stored_row = Some(fingerprint);
     }
 
     /// Accepted and rejected shares of all time.
@@ -322,11 +344,18 @@ impl MinerMemory {
             self.connected_since = Some(now);
         }
         self.begin_round(now);
+        // The counts may be missing in one reading.
+        let was_counted = !self.channels.is_empty() && !self.is_uncounted;
         let mut work = None;
         for channel in &found.channels {
             if let Some(done) = self.count_channel(channel, moment) {
                 *work.get_or_insert(0.0) += done;
             }
+        }
+        if found.channels.iter().any(|one| one.accepted.is_some()) {
+            self.is_uncounted = false;
+        } else if found.has_channel && !was_counted {
+            self.is_uncounted = true;
         }
         let missing = |counts: &ChannelBaseline| counts.seen < now;
         let kept = |counts: &ChannelBaseline| (0..CHANNEL_UNSEEN).contains(&(now - counts.seen));
@@ -396,11 +425,11 @@ impl MinerMemory {
             work: found.work.or(base.work),
             is_reused,
             seen: moment.now,
-            ..base.clone()
+            ..ChannelBaseline::clone(&base)
         };
         let reasons = counts.raise_reasons(&found.reasons);
         let increments = difference(counts.shares(), base.shares());
-        self.channels.insert(key, counts);
+        self.channels.insert(key, Box::new(counts));
         self.add(increments, since, moment.now);
         self.add_reasons(reasons);
         let work = found.work?;

@@ -61,7 +61,7 @@ impl Farm {
         for row in &changes.changes {
             self.rows.insert(row.key(), row.clone());
         }
-        self.miners.note_saved(changes.clone());
+        self.miners.note_saved(&changes);
         changes
     }
 

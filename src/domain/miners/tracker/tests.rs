@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use super::*;
+use crate::base::clock::Timestamp;
 use crate::domain::miners::observation::{ChannelObservation, MinerKey, MinerObservation};
 use crate::domain::miners::queries::MinerRecord;
 
@@ -206,4 +207,27 @@ fn the_channel_of_a_miner_that_left_is_forgotten_and_its_shares_stay() {
         now += ROUND;
     }
     assert_eq!(rounds.memory.miners.translator_shares(), (35, 9));
+}
+
+#[test]
+fn shares_of_a_channel_without_counts_are_unknown() {
+    let mut rounds = TrackerRounds::new();
+    let without_counts = || {
+        let mut report = report(FIRST, &[("rig", 1, 2, 0)]);
+        for miner in report.miners.iter_mut().flat_map(BTreeMap::values_mut) {
+            miner.channels.clear();
+        }
+        report
+    };
+    let is_counted = |rounds: &mut TrackerRounds, now: i64| {
+        let row = rounds.row("rig", now);
+        row.miner(None, Timestamp(now * 1000)).counted
+    };
+    rounds.round(&without_counts(), NOON);
+    assert!(!is_counted(&mut rounds, NOON));
+    rounds.round(&report(FIRST, &[("rig", 1, 2, 3)]), NOON + 10);
+    assert!(is_counted(&mut rounds, NOON + 10));
+    // The counts are missing once.
+    rounds.round(&without_counts(), NOON + 20);
+    assert!(is_counted(&mut rounds, NOON + 20));
 }

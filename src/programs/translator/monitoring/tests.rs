@@ -111,20 +111,36 @@ async fn an_aggregated_channel_gives_no_shares_of_single_miners() {
 
 #[tokio::test]
 async fn names_of_fields_of_older_translators_are_read() {
-    // stratum-apps 0.3 and 0.4.
-    let old = r#"{"client_id":1,"channel_id":2,"authorized_worker_name":"rig1","user_identity":"alice.rig1","target_hex":"00",
-        "hashrate":1.0,"extranonce1_hex":"","extranonce2_len":4,"version_rolling_mask":"1fffe000","version_rolling_min_bit":null}"#;
+    // stratum-apps 0.3 to 0.6. The names of two solo miners differ only after the first 32 bytes, and
+    // the third has not sent one.
+    let old = r#"{"client_id":1,"channel_id":2,"authorized_worker_name":"bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq.rig1",
+        "user_identity":"bc1qar0srrr7xfkvy5l643lydnw9re59","target_hex":"00","hashrate":1.0,"extranonce1_hex":"",
+        "extranonce2_len":4,"version_rolling_mask":"1fffe000","version_rolling_min_bit":null},
+        {"client_id":2,"channel_id":3,"authorized_worker_name":"bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq.rig2",
+        "user_identity":"bc1qar0srrr7xfkvy5l643lydnw9re59"},
+        {"client_id":3,"channel_id":4,"authorized_worker_name":"","user_identity":"acct.miner3"}"#;
     let server = server(move |path| match path.split('?').next()? {
-        "/sv1/clients" => Some(miners(old, 1)),
+        "/sv1/clients" => Some(miners(old, 3)),
         _ => None,
     })
     .await;
     let reading = read_from(&server).await.unwrap();
-    let miner = &reading.miners[0];
+    let names: Vec<_> = reading
+        .miners
+        .iter()
+        .map(|miner| (miner.username.as_str(), miner.worker.as_str()))
+        .collect();
+    let solo = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq";
+    let [first, second] = [1, 2].map(|number| format!("{solo}.rig{number}"));
     assert_eq!(
-        (miner.username.as_str(), miner.worker.as_str()),
-        ("alice.rig1", "rig1")
+        names,
+        [
+            (first.as_str(), "rig1"),
+            (second.as_str(), "rig2"),
+            ("", "")
+        ]
     );
+    let miner = &reading.miners[0];
     assert_eq!((miner.stable_hashrate, miner.address), (None, None));
     assert_eq!((reading.odd_fields, miner.shares.is_none()), (0, true));
 }
