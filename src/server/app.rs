@@ -17,7 +17,8 @@ use crate::domain::backups::{self, Backups};
 use crate::domain::configs::{ConfigService, add_secrets};
 use crate::domain::health::routes::HealthRoutesState;
 use crate::domain::health::{self, HealthMonitor, HealthService};
-use crate::domain::instances::list_page::{InstanceListState, ListCache};
+use crate::domain::instances::list_cache::ListCache;
+use crate::domain::instances::list_page::InstanceListServices;
 use crate::domain::instances::{InstanceService, ProgramSource, ShutdownMode};
 use crate::domain::legacy_api::FirstGeneration;
 use crate::domain::logs::LogService;
@@ -210,11 +211,11 @@ where
         &settings.data_dir,
         stop.clone(),
     );
-    let instance_lists = InstanceListState {
+    let instance_lists = InstanceListServices {
         instances: instances.clone(),
         configs: configs.clone(),
         notices: notices.clone(),
-        json: ListCache::default(),
+        responses: ListCache::default(),
         stop: stop.clone(),
     };
     let state = AppState::from(AppServices {
@@ -226,7 +227,7 @@ where
         },
         configs,
         instances: instances.clone(),
-        instance_lists,
+        instance_lists: instance_lists.into(),
         nodes: NodeService::new(instances.clone(), &settings.data_dir),
         setups,
         metrics: MetricsRoutesState {

@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
 use super::negotiation::{Representation, RequestedFormat};
@@ -84,11 +85,23 @@ fn page_detail(status: StatusCode) -> Option<&'static str> {
     is_of_http.then_some("Go back and use the buttons and links on the page.")
 }
 
-/// An id that finds the log lines of a request: unlike others, but not secret. The keys of a
-/// `RandomState` are random once per thread and then counted, so this needs no system call.
-fn request_id() -> String {
-    let number = RandomState::new().hash_one(());
-    format!("{:012x}", number >> 16)
+/// An id that finds the log lines of a request: unlike others, but not secret. A text only where it
+/// is shown.
+#[derive(Clone, Copy, Debug)]
+struct RequestId(u64);
+
+impl RequestId {
+    /// The keys of a `RandomState` are random once per thread and then counted, so this needs no
+    /// system call.
+    fn random() -> Self {
+        Self(RandomState::new().hash_one(()) >> 16)
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:012x}", self.0)
+    }
 }
 
 /// Runs the request and writes every error, of a handler or of the framework, in the requested
@@ -102,7 +115,7 @@ where
     F: Future<Output = Response>,
 {
     let asked = RequestedFormat::read(request.uri().path(), request.headers());
-    let request_id = request_id();
+    let request_id = RequestId::random();
     let has_body = request.headers().contains_key(TRANSFER_ENCODING)
         || request
             .headers()
@@ -118,6 +131,7 @@ where
     if !is_error || response.extensions().get::<FormattedError>().is_some() {
         return response;
     }
+    let request_id = request_id.to_string();
     let (parts, body) = response.into_parts();
     let ProblemResponse(problem) = match parts.extensions.get::<ProblemResponse>() {
         Some(problem) => problem.clone(),

@@ -94,15 +94,17 @@ impl QueryParams {
         };
         let (from, to) = field.range();
         let default = field.default_number().unwrap_or(from);
-        let expected = field.expected();
-        let number = self.get::<i64>(name, &expected).unwrap_or(default);
-        if !(from..=to).contains(&number) {
-            self.errors.push(FieldError::new(
-                format!("/{name}"),
-                format!("{name} must be {expected}."),
-            ));
+        let given = self.text(name).map(str::parse::<i64>);
+        let number = given.unwrap_or(Ok(default)).ok();
+        if let Some(number) = number.filter(|number| (from..=to).contains(number)) {
+            return number.unsigned_abs();
         }
-        number.unsigned_abs()
+        let expected = field.expected();
+        self.errors.push(FieldError::new(
+            format!("/{name}"),
+            format!("{name} must be {expected}."),
+        ));
+        default.unsigned_abs()
     }
 
     /// # Errors

@@ -9,10 +9,11 @@
 use axum::extract::FromRequestParts;
 use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use headers_accept::Accept;
 use mediatype::{MediaType, MediaTypeBuf, Name, ReadParams, WriteParams, names};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use super::page_frame::PageFrame;
 use super::problem::ProblemResponse;
@@ -35,6 +36,13 @@ pub enum Representation {
     /// `text/plain` version 0.0.4: the classic Prometheus format.
     Prometheus,
 }
+
+static HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
+static HX_BOOSTED: HeaderName = HeaderName::from_static("hx-boosted");
+static HX_HISTORY_RESTORE_REQUEST: HeaderName =
+    HeaderName::from_static("hx-history-restore-request");
+static HX_REQUEST_TYPE: HeaderName = HeaderName::from_static("hx-request-type");
+static HX_TARGET: HeaderName = HeaderName::from_static("hx-target");
 
 const VERSION: Name<'static> = Name::new_unchecked("version");
 
@@ -71,7 +79,8 @@ impl Representation {
 /// [`super::error_pages::render`], which puts it into the request's extensions.
 #[derive(Clone, Debug, Default)]
 pub struct RequestedFormat {
-    accept: Option<String>,
+    /// None for `*/*`, which most programs send.
+    accept: Option<Arc<str>>,
     /// The path is under `/api`: JSON is the default.
     pub api: bool,
     /// htmx requests a part of a page.
@@ -84,25 +93,35 @@ impl RequestedFormat {
     /// Reads the path and the headers. A fragment is requested if `HX-Request: true` and neither a
     /// boosted link, nor a history restore, nor a request that htmx itself calls full.
     pub fn read(path: &str, headers: &HeaderMap) -> Self {
-        let is = |name: &str, value: &str| {
+        let is = |name: &HeaderName, value: &str| {
             headers
                 .get(name)
                 .is_some_and(|v| v.as_bytes() == value.as_bytes())
         };
-        let accept: Vec<&str> = headers
-            .get_all(ACCEPT)
-            .iter()
-            .filter_map(|v| v.to_str().ok())
-            .collect();
+        let mut values = headers.get_all(ACCEPT).iter();
+        let values = (values.next(), values.next());
+        let accept: Option<Arc<str>> = match values {
+            (None, _) => None,
+            (Some(any), None) if any.as_bytes() == b"*/*" => None,
+            (Some(one), None) => one.to_str().ok().map(Into::into),
+            _ => {
+                let all: Vec<&str> = headers
+                    .get_all(ACCEPT)
+                    .iter()
+                    .filter_map(|v| v.to_str().ok())
+                    .collect();
+                (!all.is_empty()).then(|| all.join(", ").into())
+            }
+        };
         Self {
-            accept: (!accept.is_empty()).then(|| accept.join(", ")),
+            accept,
             api: path == "/api" || path.starts_with("/api/"),
-            fragment: is("HX-Request", "true")
-                && !is("HX-Boosted", "true")
-                && !is("HX-History-Restore-Request", "true")
-                && !is("HX-Request-Type", "full"),
+            fragment: is(&HX_REQUEST, "true")
+                && !is(&HX_BOOSTED, "true")
+                && !is(&HX_HISTORY_RESTORE_REQUEST, "true")
+                && !is(&HX_REQUEST_TYPE, "full"),
             target: headers
-                .get("HX-Target")
+                .get(&HX_TARGET)
                 .and_then(|v| v.to_str().ok())
                 .and_then(|v| v.rsplit_once('#').map(|(_, id)| id.to_owned())),
         }
@@ -111,11 +130,15 @@ impl RequestedFormat {
     /// The best of `offered` (in the server's order) for this request; `None`: nothing is
     /// acceptable.
     pub fn choose(&self, offered: &[Representation]) -> Option<Representation> {
+        let Some(accept) = &self.accept else {
+            let is_json = self.api && offered.contains(&Representation::Json);
+            return is_json
+                .then_some(Representation::Json)
+                .or(offered.first().copied());
+        };
         let mut order = offered.to_vec();
-        let accept = self.accept.as_deref().map(str::parse::<Accept>);
-        let is_scraper = accept
-            .as_ref()
-            .is_some_and(|accept| accept.as_ref().is_ok_and(names_figures));
+        let accept = accept.parse::<Accept>();
+        let is_scraper = accept.as_ref().is_ok_and(names_figures);
         if is_scraper && order.contains(&Representation::Prometheus) {
             // For `*/*`, which all of them send last.
             order.sort_by_key(|form| *form != Representation::Prometheus);
@@ -123,7 +146,7 @@ impl RequestedFormat {
             order.sort_by_key(|form| *form != Representation::Json);
         }
         let first = order.first().copied();
-        let Some(Ok(accept)) = accept else {
+        let Ok(accept) = accept else {
             return first;
         };
         if accept.media_types().next().is_none() {

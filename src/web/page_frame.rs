@@ -6,7 +6,7 @@ use super::assets;
 use super::caller::{Caller, Role};
 
 /// The data of the frame around every page; the same for all pages of one running manager.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageFrame {
     /// All clients are simulated (`jd-manager demo`); shown on every page.
     pub simulated: bool,

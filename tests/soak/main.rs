@@ -1,7 +1,8 @@
 //! The long proofs, which no ordinary run includes. `kills` (the default) takes about ten minutes
 //! and is run by `scripts/soak`; it includes `translators`, and that includes `connections`, which
 //! `scripts/bench` runs. `updates` builds two clients, which takes about half an hour on two cores,
-//! and is run by `scripts/test --updates`.
+//! and is run by `scripts/test --updates`. `lists` takes the seconds after it as its duration; it is
+//! a part of `kills` with a minute.
 //!
 //! Prints a line for each proof and at the end `N passed, N failed`.
 
@@ -13,10 +14,11 @@ mod harness;
 
 mod connections;
 mod kills;
+mod lists;
 mod translators;
 mod updates;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 struct Proofs {
@@ -60,6 +62,13 @@ fn prove_connections(proofs: &mut Proofs) {
     );
 }
 
+fn prove_lists(proofs: &mut Proofs, time: Duration) {
+    proofs.run(
+        "random changes and kills: lists from memory are those of the database",
+        lists::the_list_is_that_of_the_database(time),
+    );
+}
+
 fn main() {
     let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
     let mut proofs = Proofs {
@@ -68,11 +77,10 @@ fn main() {
         failed: 0,
     };
     // `cargo test --quiet` says so to every test program.
-    match std::env::args()
+    let mut arguments = std::env::args()
         .skip(1)
-        .find(|argument| argument != "--quiet")
-        .as_deref()
-    {
+        .filter(|argument| argument != "--quiet");
+    match arguments.next().as_deref() {
         None | Some("kills") => {
             proofs.run(
                 "50 × kill -9 of the manager, 3 clients at 1,000 lines/s each",
@@ -90,7 +98,16 @@ fn main() {
                 "shutdown with 20 instances, 3 of them stubborn",
                 kills::twenty_instances_three_of_them_stubborn(),
             );
+            prove_lists(&mut proofs, Duration::from_secs(60));
             prove_translators(&mut proofs);
+        }
+        Some("lists") => {
+            let seconds = arguments.next().map_or(Ok(600), |text| text.parse());
+            let Ok(seconds) = seconds else {
+                eprintln!("lists needs its duration in seconds, for example: lists 600");
+                std::process::exit(2);
+            };
+            prove_lists(&mut proofs, Duration::from_secs(seconds));
         }
         Some("translators") => prove_translators(&mut proofs),
         Some("connections") => prove_connections(&mut proofs),
@@ -99,7 +116,7 @@ fn main() {
             updates::from_the_registry_to_0_5_0_to_0_6_0_and_back(),
         ),
         Some(other) => {
-            eprintln!("unknown proof {other:?}: kills, translators, connections or updates");
+            eprintln!("unknown proof {other:?}: kills, lists, translators, connections or updates");
             std::process::exit(2);
         }
     }

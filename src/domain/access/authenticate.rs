@@ -1,8 +1,8 @@
 //! Who sent a request: read from its headers and its connection, looked up among sessions and
 //! tokens.
 
-use axum::http::HeaderMap;
-use axum::http::header::{AUTHORIZATION, COOKIE};
+use axum::http::header::{AUTHORIZATION, COOKIE, FORWARDED, VIA};
+use axum::http::{HeaderMap, HeaderName};
 use std::time::Duration;
 
 use super::index::AccessSnapshot;
@@ -11,6 +11,15 @@ use super::secret_token;
 use super::service::Access;
 use crate::base::error::Result;
 use crate::web::{Caller, PeerAddress};
+
+/// Headers that only proxies send.
+static OF_PROXIES: [HeaderName; 5] = [
+    FORWARDED,
+    VIA,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-real-ip"),
+];
 
 /// The credentials that a request contains.
 #[derive(Clone, Debug, Default)]
@@ -58,15 +67,7 @@ impl Credentials {
             .filter_map(|pair| pair.trim().split_once('='))
             .find(|(name, _)| *name == wanted)
             .map(|(_, value)| value.to_owned());
-        let is_forwarded = [
-            "forwarded",
-            "x-forwarded-for",
-            "x-forwarded-host",
-            "x-real-ip",
-            "via",
-        ]
-        .iter()
-        .any(|name| headers.contains_key(*name));
+        let is_forwarded = OF_PROXIES.iter().any(|name| headers.contains_key(name));
         Self {
             token,
             session,

@@ -162,7 +162,8 @@ impl ListExtras {
             Some(now) => known.wellbeing.insert(id, now.clone()),
             None => known.wellbeing.remove(&id),
         };
-        known.changes += 1;
-        before != wellbeing
+        let is_changed = before != wellbeing;
+        known.changes += u64::from(is_changed);
+        is_changed
     }
 }

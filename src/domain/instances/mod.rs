@@ -21,7 +21,8 @@
 //!   `miner_address`: addresses for miners. `network`: the addresses and the name of this machine.
 //! * `availability`: free names and ports for new instances. `versions`: the client version of an
 //!   instance.
-//! * `list_extras`: values of other domains for lists.
+//! * [`list_page`]: lists. [`list_cache`]: their responses as bytes. `list_extras`: values of other
+//!   domains for lists.
 
 mod availability;
 mod bulk;
@@ -32,6 +33,7 @@ mod deletion;
 mod display;
 mod draft;
 mod history;
+pub mod list_cache;
 mod list_extras;
 pub mod list_page;
 mod miner_address;

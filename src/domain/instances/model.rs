@@ -409,6 +409,30 @@ impl Instance {
     }
 }
 
+/// A part of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ListPart {
+    /// Maximum number of instances.
+    pub(super) limit: u64,
+    /// The number of instances before the part.
+    pub(super) offset: u64,
+}
+
+impl ListPart {
+    /// The whole list.
+    pub(super) const WHOLE: Self = Self {
+        limit: u64::MAX,
+        offset: 0,
+    };
+
+    /// This part of `all`.
+    pub(super) fn of<T>(self, all: &[T]) -> &[T] {
+        let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let rest = all.get(whole(self.offset)..).unwrap_or_default();
+        rest.get(..whole(self.limit)).unwrap_or(rest)
+    }
+}
+
 /// How long the service waits for a stop before it answers that the instance is stopping: grace
 /// period, last grace period and a margin.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(20);
@@ -463,5 +487,26 @@ impl Instance {
             Timestamp(0),
             Duration::from_secs(60),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_beyond_the_end_is_empty() {
+        let all = [1, 2, 3];
+        for (limit, offset, wanted) in [
+            (2, 0, &[1, 2][..]),
+            (2, 2, &[3]),
+            (0, 1, &[]),
+            (5, 3, &[]),
+            (5, u64::MAX, &[]),
+            (u64::MAX, 1, &[2, 3]),
+        ] {
+            assert_eq!(ListPart { limit, offset }.of(&all), wanted);
+        }
+        assert_eq!(ListPart::WHOLE.of(&all), all);
     }
 }

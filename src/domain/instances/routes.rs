@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use super::bulk::BulkRequest;
 use super::draft::{InstanceDraft, is_version_name};
-use super::list_page::{InstanceListState, ListPart, list_json, list_page};
+use super::list_cache::ListView;
+use super::list_page::{InstanceListState, list_page, list_response};
 use super::miner_address::{MinerAddress, MinerProtocol};
-use super::model::{Instance, STOP_PATIENCE};
+use super::model::{Instance, ListPart, STOP_PATIENCE};
 use super::programs::ProgramName;
 use super::service::{InstanceActionResult, InstanceService};
 use super::streams::{follow, follow_events};
@@ -36,9 +37,6 @@ use crate::web::{
 /// htmx is updated by its stream.
 const PAGE_PATIENCE: Duration = Duration::from_millis(1500);
 const FRAGMENT_PATIENCE: Duration = Duration::from_millis(60);
-
-/// A list of more instances does not show their addresses for miners.
-const MOST_ADDRESSES: usize = 20;
 
 /// The `notice` after a bulk action without a selection.
 pub(super) const NOTHING_SELECTED: &str = "nothing-selected";
@@ -78,19 +76,21 @@ async fn show_list(
         return Ok(follow(lists, want.asked.fragment, is_overview).await);
     }
     let part = ListPart { limit, offset };
-    if want.form == Representation::Json {
-        return Ok(list_json(&lists, part).await?.response(&headers));
+    if want.is_fragment() {
+        let mut page = list_page(&lists, is_overview, true, part).await?;
+        page.nothing_selected = nothing_selected;
+        return want.respond(&page);
     }
-    let mut page = list_page(&lists, is_overview, true).await?;
-    page.nothing_selected = nothing_selected;
-    page.instances = part.of(page.instances);
-    if want.form == Representation::Html {
-        page.miners = lists
-            .instances
-            .listed_addresses(&page.instances, MOST_ADDRESSES)
-            .await?;
-    }
-    want.respond(&page)
+    let view = match want.form {
+        Representation::Html => ListView::Page {
+            is_overview,
+            nothing_selected,
+            frame: want.frame,
+        },
+        _ => ListView::Json,
+    };
+    let response = list_response(&lists, part, view).await?;
+    Ok(response.respond(&headers))
 }
 
 /// `GET /instances/new`.

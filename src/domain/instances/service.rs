@@ -13,7 +13,7 @@ use super::commands::SUPERVISION;
 use super::draft::InstanceDraft;
 use super::history::{self, InstanceEvent};
 use super::list_extras::{ListExtras, ListStats};
-use super::model::{Instance, InstanceRow, STOP_PATIENCE, desired, unknown};
+use super::model::{Instance, InstanceRow, ListPart, STOP_PATIENCE, desired, unknown};
 use super::preparation::StartPreparation;
 use super::program::{ClientProgram, ProgramSource};
 use super::programs::ProgramName;
@@ -185,8 +185,15 @@ impl InstanceService {
 
     /// All instances, oldest first.
     pub async fn list(&self) -> Result<Vec<Instance>> {
+        let (instances, _) = self.list_part(ListPart::WHOLE).await?;
+        Ok(instances)
+    }
+
+    /// A part of all instances, oldest first, and whether there are none at all.
+    pub(super) async fn list_part(&self, part: ListPart) -> Result<(Vec<Instance>, bool)> {
         let rows = self.rows().await?;
-        Ok(rows.iter().map(|row| self.assemble(row.clone())).collect())
+        let instances = part.of(&rows).iter().map(|row| self.assemble(row.clone()));
+        Ok((instances.collect(), rows.is_empty()))
     }
 
     /// One instance.

@@ -9,7 +9,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::history::InstanceEvent;
 use super::list_page::{InstanceListState, list_page};
-use super::model::Instance;
+use super::model::{Instance, ListPart};
 use super::service::InstanceService;
 use super::views::{EventItem, InstanceFragments, ListedEvent};
 use crate::base::ids::InstanceId;
@@ -80,7 +80,9 @@ pub(super) async fn follow(lists: InstanceListState, as_html: bool, is_overview:
 }
 
 async fn table(lists: &InstanceListState, is_overview: bool) -> Option<String> {
-    let page = list_page(lists, is_overview, true).await.ok()?;
+    let page = list_page(lists, is_overview, true, ListPart::WHOLE)
+        .await
+        .ok()?;
     let html = crate::web::html(&page.as_table()).ok()?;
     Some(format!(
         "<hx-partial hx-target=\"#table\" hx-swap=\"outerMorph\">{html}</hx-partial>"
@@ -97,7 +99,7 @@ pub(super) fn follow_events(
     let stop = lists.stop.clone();
     let changes = lists.instances.changes();
     let batches = stream::unfold(
-        (lists.instances, changes, after, true),
+        (lists.instances.clone(), changes, after, true),
         move |(s, mut changes, after, is_first)| async move {
             if !is_first && matches!(changes.recv().await, Err(RecvError::Closed)) {
                 return None;

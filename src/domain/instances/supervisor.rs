@@ -142,9 +142,9 @@ impl Supervisor {
 
     /// The last status from the keeper; none: there is no keeper.
     pub fn told(&self, id: InstanceId) -> Option<KeeperStatus> {
-        self.handle(id)
-            .ok()
-            .and_then(|handle| handle.told.borrow().clone())
+        let handles = self.0.handles.read();
+        let handles = handles.unwrap_or_else(PoisonError::into_inner);
+        handles.get(&id)?.told.borrow().clone()
     }
 
     /// Differs whenever the status of an instance has changed.

@@ -404,8 +404,11 @@ impl InstanceTask {
     /// Publishes the status.
     fn tell(&self, status: Option<KeeperStatus>) {
         if *self.tell.borrow() != status {
-            self.tell.send_replace(status);
-            self.shared.status_changes.fetch_add(1, Ordering::AcqRel);
+            // Counted while no one can read the status: each one that is read has been counted.
+            self.tell.send_modify(|told| {
+                *told = status;
+                self.shared.status_changes.fetch_add(1, Ordering::AcqRel);
+            });
             // A channel without receivers is not an error.
             let _ = self.shared.changes.send(self.id);
         }

@@ -68,12 +68,14 @@ impl<V: Copy + PartialEq + Send + Sync, T: Send + Sync + 'static> RowCopy<V, T> 
         version: impl Fn() -> V + Send + Sync,
         load: fn(&mut SqliteConnection) -> Result<T>,
     ) -> Result<Arc<T>> {
-        let known = self.known(version());
+        let known = match self.known(version()) {
+            Some((fresh, false)) => return Ok(fresh),
+            other => other,
+        };
         let asked = Instant::now();
         let _reading = match known {
-            Some((fresh, false)) => return Ok(fresh),
             // One request at a time looks for changes without a sign.
-            Some((old, true)) => match self.reading.try_lock() {
+            Some((old, _)) => match self.reading.try_lock() {
                 Ok(reading) => reading,
                 Err(_) => return Ok(old),
             },

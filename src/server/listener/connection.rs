@@ -20,10 +20,9 @@ use super::proxies::{NearEnd, TrustedProxies};
 /// Timeout for the headers of a request, from the end of the previous request: it also closes idle
 /// connections.
 const HEAD: Duration = Duration::from_secs(10);
-/// Maximum bytes of the headers; more are rejected with 431. Browsers send less than 2 kB.
+/// Maximum bytes of the headers; more are rejected with 431. Browsers send less than 2 kB. The maximum
+/// number of header lines is the default of the library, 100: another one costs memory per request.
 const HEAD_SIZE: usize = 32 * 1024;
-/// Maximum number of header lines; more are rejected with 431.
-const HEADERS: usize = 100;
 /// Buffer size per connection, for reading and for writing.
 const BUFFER: usize = 64 * 1024;
 /// Timeout for the next piece of a body. The router limits the total
@@ -79,7 +78,6 @@ impl ConnectionContext {
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
             .max_header_size(HEAD_SIZE)
-            .max_headers(HEADERS)
             .max_buf_size(BUFFER)
             .serve_connection(TokioIo::new(stream), service);
         let mut is_ending = false;

@@ -72,8 +72,13 @@ impl<S> IntoIterator for RouteTable<S> {
 }
 
 impl<S: RouterState> Route<S> {
-    /// Adds the route to a router.
+    /// Adds the route to a router, also under `/api`. A nested router would do the same, but it copies
+    /// the address of each request.
     pub fn register(self, router: Router<S>) -> Router<S> {
-        router.route(self.operation.path, self.handler)
+        let path = self.operation.path;
+        let under_api = format!("/api{}", if path == "/" { "" } else { path });
+        router
+            .route(&under_api, self.handler.clone())
+            .route(path, self.handler)
     }
 }

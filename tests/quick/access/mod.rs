@@ -2,6 +2,7 @@
 
 mod audit;
 mod first_login;
+mod lists;
 mod logins;
 mod permissions;
 mod second_factor;

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::base::ids::ConfigId;
-use crate::domain::instances::list_page::{InstanceListState, ListCache, ListPart, list_json};
+use crate::domain::instances::list_cache::{ListCache, ListView};
+use crate::domain::instances::list_page::{InstanceListServices, list_response};
 use crate::domain::instances::queries;
 use crate::domain::vault::Vault;
 use crate::infra::db::WriteMode;
@@ -16,17 +17,12 @@ use tokio_util::sync::CancellationToken;
 
 /// A manager, and another process that writes the same database.
 struct World {
-    lists: InstanceListState,
+    lists: InstanceListServices,
     own: Db,
     other: Db,
     notices: ManagerNotices,
     _dir: tempfile::TempDir,
 }
-
-const WHOLE: ListPart = ListPart {
-    limit: 1000,
-    offset: 0,
-};
 
 impl World {
     async fn new() -> Self {
@@ -53,11 +49,11 @@ impl World {
         let instances =
             InstanceService::new(own.clone(), configs.clone(), source, dir.path(), slow_start);
         let notices = ManagerNotices::default();
-        let lists = InstanceListState {
+        let lists = InstanceListServices {
             instances,
             configs,
             notices: notices.clone(),
-            json: ListCache::default(),
+            responses: ListCache::default(),
             stop: CancellationToken::new(),
         };
         Self {
@@ -71,9 +67,19 @@ impl World {
 
     /// The list that a program gets.
     async fn list(&self, headers: &HeaderMap) -> (StatusCode, HeaderMap, String) {
-        let json = list_json(&self.lists, WHOLE).await.unwrap();
-        let response = json.response(headers);
-        let (parts, body) = response.into_parts();
+        self.response(headers, ListPart::WHOLE, ListView::Json)
+            .await
+    }
+
+    /// A response, as a browser or a program gets it.
+    async fn response(
+        &self,
+        headers: &HeaderMap,
+        part: ListPart,
+        view: ListView,
+    ) -> (StatusCode, HeaderMap, String) {
+        let response = list_response(&self.lists, part, view).await.unwrap();
+        let (parts, body) = response.respond(headers).into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8(body.to_vec()).unwrap();
         (parts.status, parts.headers, text)
@@ -92,6 +98,18 @@ impl World {
             page["notices"] = serde_json::json!(notices);
         }
         page.to_string()
+    }
+}
+
+/// A health with this score.
+fn health(score: u32) -> super::super::HealthSummary {
+    super::super::HealthSummary {
+        status: "warning",
+        score,
+        place: String::new(),
+        place_since: None,
+        trouble: None,
+        checks: Vec::new(),
     }
 }
 
@@ -120,7 +138,7 @@ impl Numbers {
 fn random_change(numbers: &mut Numbers, step: u64) -> String {
     let number = numbers.below(1000);
     let one = format!("(SELECT id FROM instances ORDER BY id LIMIT 1 OFFSET {number} % 3)");
-    match numbers.below(7) {
+    match numbers.below(8) {
         0 | 1 => format!(
             "INSERT INTO instances (id, name, config_id, created_at, updated_at) \
              SELECT '{}', 'rig {step}', id, {number}, 0 FROM configurations ORDER BY name LIMIT 1",
@@ -132,6 +150,7 @@ fn random_change(numbers: &mut Numbers, step: u64) -> String {
         }
         4 => format!("UPDATE configurations SET revision = {number} WHERE name = 'home'"),
         5 => format!("DELETE FROM instances WHERE id = {one}"),
+        6 => format!("UPDATE instances SET autostart = 1 - autostart WHERE id = {one}"),
         _ => format!(
             "UPDATE instances SET config_id = (SELECT id FROM configurations ORDER BY name DESC LIMIT 1) WHERE id = {one}"
         ),
@@ -150,7 +169,7 @@ async fn the_list_is_that_of_the_database_after_each_change() {
             1 => (&world.own, WriteMode::UNSYNCED),
             _ => (&world.other, WriteMode::DURABLE),
         };
-        match numbers.below(8) {
+        match numbers.below(10) {
             0 => {
                 let failing = [change, vec!["nonsense".into()]].concat();
                 run(db, mode, failing).await.unwrap_err();
@@ -162,6 +181,23 @@ async fn the_list_is_that_of_the_database_after_each_change() {
                     .set(ManagerNotice::new("test", "A problem", detail));
             }
             2 => world.notices.clear("test"),
+            3 => {
+                let all = world.lists.instances.list().await.unwrap();
+                let score = u32::try_from(step).unwrap();
+                for instance in all.iter().take(1) {
+                    let glances = world.lists.instances.glances();
+                    glances.set_wellbeing(instance.id, Some(health(score)));
+                }
+            }
+            4 => {
+                let all = world.lists.instances.list().await.unwrap();
+                let stats = ListStats {
+                    accepted: step as f64,
+                    ..ListStats::default()
+                };
+                let each = all.iter().map(|instance| (instance.id, stats.clone()));
+                world.lists.instances.glances().replace(each.collect());
+            }
             _ => run(db, mode, change).await.unwrap(),
         }
         let (status, _, list) = world.list(&HeaderMap::new()).await;
@@ -199,15 +235,7 @@ async fn a_program_that_has_the_list_gets_no_second_copy_until_it_changes() {
     assert_eq!((status, same), (StatusCode::OK, list));
     let glances = world.lists.instances.glances();
     let id = world.lists.instances.list().await.unwrap()[0].id;
-    let health = super::super::HealthSummary {
-        status: "warning",
-        score: 50,
-        place: String::new(),
-        place_since: None,
-        trouble: None,
-        checks: Vec::new(),
-    };
-    glances.set_wellbeing(id, Some(health));
+    glances.set_wellbeing(id, Some(health(50)));
     let (status, headers, list) = world.list(&known(tag)).await;
     assert_eq!(status, StatusCode::OK);
     assert_ne!(headers[ETAG].to_str().unwrap(), tag);
@@ -216,9 +244,8 @@ async fn a_program_that_has_the_list_gets_no_second_copy_until_it_changes() {
         limit: 1,
         offset: 1,
     };
-    let empty = list_json(&world.lists, part).await.unwrap();
-    let body = to_bytes(empty.response(&HeaderMap::new()).into_body(), 1000)
-        .await
-        .unwrap();
-    assert_eq!(body, "{\"instances\":[]}");
+    let (_, _, empty) = world
+        .response(&HeaderMap::new(), part, ListView::Json)
+        .await;
+    assert_eq!(empty, "{\"instances\":[]}");
 }
