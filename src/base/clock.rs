@@ -40,6 +40,11 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// The start of its second, as texts show it.
+    pub const fn to_second(self) -> Self {
+        Self(self.0 - self.0.rem_euclid(1000))
+    }
+
     /// The time between both, whichever is earlier.
     pub fn distance(self, other: Self) -> Duration {
         self.since(other).max(other.since(self))

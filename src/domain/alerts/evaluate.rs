@@ -32,6 +32,8 @@ pub enum ConditionResult {
 pub struct ConditionReason {
     /// A few words that follow the name of the instance: `not running`.
     pub words: String,
+    /// The cause, if known, as a continuation of the words: `because the pool closed the connection`.
+    pub cause: Option<String>,
     /// Full sentences, with what to do.
     pub text: String,
 }
@@ -77,6 +79,7 @@ fn why_offline(miner: &ObservedMiner) -> ConditionReason {
     };
     ConditionReason {
         words,
+        cause: None,
         text: "Check the miner's power and network connection, and the pool address set in the miner. If you removed the miner permanently, jd-manager drops it from the list 7 days after its last connection, and the alert ends.".into(),
     }
 }
@@ -127,6 +130,7 @@ fn evaluate(condition: &RuleCondition, seen: &InstanceObservation) -> ConditionR
                     continuation(text).unwrap_or_else(|| "a newer client is available".into());
                 ConditionResult::Holds(ConditionReason {
                     words,
+                    cause: None,
                     text: text.clone(),
                 })
             }
@@ -180,11 +184,11 @@ fn why_state(problem: InstanceProblem, seen: &InstanceObservation) -> ConditionR
         }
         InstanceState::Running => "The client is running.".into(),
     };
-    let words = match cause {
-        Some(cause) => format!("{words} ({})", cause.what),
-        None => words.into(),
-    };
-    ConditionReason { words, text }
+    ConditionReason {
+        words: words.into(),
+        cause: cause.map(|cause| format!("because {}", cause.what)),
+        text,
+    }
 }
 
 fn evaluate_checks(
@@ -222,6 +226,7 @@ fn evaluate_checks(
             });
             ConditionResult::Holds(ConditionReason {
                 words,
+                cause: None,
                 text: texts.collect::<Vec<_>>().join("\n"),
             })
         }
@@ -244,6 +249,7 @@ fn why_metric(name: &str, value: f64, side: ThresholdSide, threshold: f64) -> Co
     };
     ConditionReason {
         words: format!("{shown}, {side} {threshold}"),
+        cause: None,
         text: String::new(),
     }
 }

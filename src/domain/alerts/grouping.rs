@@ -204,7 +204,7 @@ fn text_alone(event: NotificationEvent, item: &NotificationItem) -> String {
         (NotificationEvent::Cleared, Some((begun, until))) => {
             format!(
                 "Lasted {}, from {since} to {}.",
-                human_duration(until.since(begun)),
+                human_duration(until.to_second().since(begun.to_second())),
                 until.local()
             )
         }

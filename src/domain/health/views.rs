@@ -164,7 +164,7 @@ impl HealthPage {
         let moments = [
             ("Waiting for template", standing.waiting_since),
             ("Last template", standing.template_at),
-            ("Last new block", standing.prev_hash_at),
+            ("Latest block on the network", standing.prev_hash_at),
             ("Last declared job", standing.declared_at),
             ("Last accepted job", standing.accepted_at),
             ("Last accepted share", standing.shares.accepted_at),

@@ -292,7 +292,7 @@ impl InstanceFormPage {
             (RestartPolicy::OnFailure, "After a failure (recommended)"),
             (
                 RestartPolicy::Always,
-                "Always, even if the client program cannot run",
+                "Always, even if the client program cannot be run",
             ),
             (RestartPolicy::Never, "Never"),
         ]

@@ -23,7 +23,7 @@ pub(super) fn enable(network: BitcoinNetwork, data_dir: &Path) -> String {
         (
             "Bitcoin Core",
             format!("In {dir}/bitcoin.conf, add {line}."),
-            "Stop bitcoind and start bitcoin node (or bitcoin-node) from Bitcoin Core 30 or 31. bitcoind itself does not have this socket.".to_owned(),
+            "Stop bitcoind and start bitcoin node (or bitcoin-node) from Bitcoin Core 30 or 31. bitcoind itself does not provide this socket.".to_owned(),
         ),
         (
             "systemd",
@@ -43,7 +43,7 @@ pub(super) fn enable(network: BitcoinNetwork, data_dir: &Path) -> String {
         (
             "Docker",
             "Use bitcoin node -ipcbind=unix as the image's command.".to_owned(),
-            "Mount the node's data directory into the jd-manager container, not the socket.".to_owned(),
+            "Mount the node's data directory, not the socket, into the jd-manager container.".to_owned(),
         ),
         (
             "nix-bitcoin",

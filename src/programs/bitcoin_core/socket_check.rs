@@ -67,7 +67,7 @@ fn check_usual(network: Option<BitcoinNetwork>, deadline: Instant) -> NodeCheckR
         let dir = dirs.first().cloned().unwrap_or_default();
         let socket = expected.socket_in(&dir);
         let detail = format!(
-            "There is no Bitcoin Core socket at {} or in {} other default locations.",
+            "There is no Bitcoin Core socket at {} or at {} other default locations.",
             socket.display(),
             dirs.len().saturating_sub(1)
         );

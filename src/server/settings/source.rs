@@ -59,8 +59,8 @@ pub struct SettingsInput {
     /// Alternatively, set JD_MANAGER_PASSWORD to the password.
     #[arg(long, env = "JD_MANAGER_PASSWORD_FILE", value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
-    /// Host name to accept in requests, in addition to this machine's IP addresses and own host
-    /// name. Can be repeated.
+    /// Host name to accept in requests, in addition to this machine's IP addresses and host name.
+    /// Can be repeated.
     #[arg(
         long = "allow-host",
         env = "JD_MANAGER_ALLOW_HOSTS",
@@ -69,7 +69,7 @@ pub struct SettingsInput {
     )]
     #[serde(default)]
     pub(super) allow_hosts: Vec<String>,
-    /// Host name or IP address that miners use to reach this machine. The pages list it first.
+    /// Host name or IP address that miners use to reach this machine. The web pages list it first.
     #[arg(long, env = "JD_MANAGER_ADVERTISED_HOST", value_name = "HOST")]
     pub(super) advertised_host: Option<String>,
     /// Days to keep the audit log [default: 365].

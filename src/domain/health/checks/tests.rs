@@ -410,7 +410,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             |s| s.running.has_monitoring = false,
             Monitoring,
             Unknown,
-            "Add one",
+            "Add a monitoring address",
         ),
         (
             "node's clock",
