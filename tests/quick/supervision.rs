@@ -598,7 +598,7 @@ async fn a_second_instance_of_a_configuration_gets_other_ports_and_pages_show_th
         .page(200);
     assert!(
         page.one("#miner-address-v1 .warning")
-            .contains(&format!("Port {v1} of the configuration was in use")),
+            .contains(&format!("The configured port {v1} was in use")),
     );
 
     // Neither a restart nor a restart of the manager with both swaps their ports.

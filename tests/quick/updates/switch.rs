@@ -184,7 +184,7 @@ async fn a_client_that_dies_goes_back_by_itself_and_the_rest_are_left_alone() {
         step(&job, "barn")["words"]
             .as_str()
             .unwrap()
-            .contains("Rolled back to 0.5.0; it is running.")
+            .contains("Rolled back to 0.5.0 and running again.")
     );
     for name in ["garage", "attic"] {
         assert_eq!(step(&job, name)["state"], "left-alone");
@@ -305,7 +305,7 @@ async fn those_who_went_over_before_one_failed_stay_pinned_and_come_along_later(
             .any(|text| text.contains("Switch the other instances"))
             && offered
                 .iter()
-                .any(|text| text.contains("Roll back all to 0.5.0"))
+                .any(|text| text.contains("Roll all instances back to 0.5.0"))
     );
 
     // All back: the one that was left behind comes back, and follows again.

@@ -462,14 +462,14 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
             |s| s.counted.errors = 12.0,
             Logs,
             Warning,
-            "At least 10 errors",
+            "at least 10 errors",
         ),
         (
             "many errors",
             |s| s.counted.errors = 300.0,
             Logs,
             Unhealthy,
-            "At least 200 errors",
+            "at least 200 errors",
         ),
         (
             "storm",
