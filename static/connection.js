@@ -163,7 +163,7 @@
       const link = document.createElement('a');
       link.href = '/login';
       link.target = '_blank';
-      link.textContent = 'Sign in in a new tab';
+      link.textContent = 'Sign in (opens a new tab)';
       tell(`Your session has ended. Nothing was sent, and your input is still here. Sign in, then press “${called(submitter)}” again.`, link);
     } else {
       form.dataset.sent = '1';

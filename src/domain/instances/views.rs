@@ -248,7 +248,7 @@ impl InstanceFormPage {
             LimitField {
                 name: "restart_limit_failures",
                 label: "Give up after (failures)",
-                help: "Empty: never. You can still start the instance manually.",
+                help: "Empty: never. After jd-manager gives up, you can still start the instance manually.",
             },
             LimitField {
                 name: "restart_limit_within_s",

@@ -27,7 +27,7 @@ pub(super) fn enable(network: BitcoinNetwork, data_dir: &Path) -> String {
         ),
         (
             "systemd",
-            format!("In bitcoin.conf, add {line}. Run sudo systemctl edit bitcoind and add two lines: ExecStart= and ExecStart=/usr/local/bin/bitcoin node -datadir={dir}."),
+            format!("In bitcoin.conf, add {line}. Run sudo systemctl edit bitcoind and add three lines: [Service], ExecStart= and ExecStart=/usr/local/bin/bitcoin node -datadir={dir}."),
             "Then run sudo systemctl restart bitcoind. If the socket is under /tmp, the unit must not use PrivateTmp.".to_owned(),
         ),
         (
