@@ -11,9 +11,9 @@ use super::delivery::DeliveryWorker;
 use super::display;
 use super::evaluate::{ConditionResult, evaluate_all};
 use super::grouping::{NotificationEvent, NotificationItem};
-use super::incident::{RuleReport, join_rules};
+use super::incident::is_covered;
 use super::model::{AlertRule, InstanceObservation};
-use super::posting::{NoticePosting, RuleNotice, bundles};
+use super::posting::{NotificationQueue, RuleNotice, bundles};
 use super::queries::{self, RuleStateKey};
 use super::service::Alerts;
 use super::state_machine::{RuleState, grown, step};
@@ -51,14 +51,18 @@ impl RuleContext {
         now: Timestamp,
         outcome: &mut EvaluationResult,
     ) {
-        let mut reports = Vec::new();
         for rule in self
             .rules
             .iter()
             .filter(|rule| rule.enabled && rule.is_about(seen.instance))
         {
             let receivers = self.receivers(rule);
-            let results = evaluate_all(&rule.condition, seen);
+            let mut results = evaluate_all(&rule.condition, seen);
+            if is_covered(rule, seen, &self.rules, |other| self.receivers(other)) {
+                for (_, verdict) in &mut results {
+                    *verdict = ConditionResult::Unknown;
+                }
+            }
             self.clear_unlisted(rule, seen, &results, outcome);
             for (miner, verdict) in results {
                 let key = RuleStateKey {
@@ -66,23 +70,7 @@ impl RuleContext {
                     instance: seen.instance,
                     miner,
                 };
-                reports.push(self.evaluate_rule(rule, seen, (key, verdict), &receivers, now));
-            }
-        }
-        join_rules(&mut reports);
-        for report in reports {
-            let miner = report.key.miner.clone();
-            if report.state != report.before {
-                outcome.states.push((report.key, report.state));
-            }
-            if let Some((event, item)) = report.notice {
-                outcome.notices.push(RuleNotice {
-                    rule: report.rule.clone(),
-                    receivers: report.receivers,
-                    at: now,
-                    event,
-                    item: NotificationItem { miner, ..item },
-                });
+                self.evaluate_rule(rule, seen, (key, verdict), &receivers, now, outcome);
             }
         }
     }
@@ -107,14 +95,15 @@ impl RuleContext {
     }
 
     /// Evaluates a rule on what was observed of an instance or of one of its miners.
-    fn evaluate_rule<'a>(
+    fn evaluate_rule(
         &self,
-        rule: &'a AlertRule,
+        rule: &AlertRule,
         seen: &InstanceObservation,
         (key, verdict): (RuleStateKey, ConditionResult),
         receivers: &[ChannelId],
         now: Timestamp,
-    ) -> RuleReport<'a> {
+        outcome: &mut EvaluationResult,
+    ) {
         let minute = now.minute_of_day();
         let is_silenced = self
             .silences
@@ -164,13 +153,18 @@ impl RuleContext {
                 notice.map(|notice| (notice.kind.into(), display::of_notice(seen, &notice, why)))
             }
         };
-        RuleReport {
-            rule,
-            receivers: receivers.to_vec(),
-            key,
-            before,
-            state,
-            notice: told,
+        let miner = key.miner.clone();
+        if state != before {
+            outcome.states.push((key, state));
+        }
+        if let Some((event, item)) = told {
+            outcome.notices.push(RuleNotice {
+                rule: rule.clone(),
+                receivers: receivers.to_vec(),
+                at: now,
+                event,
+                item: NotificationItem { miner, ..item },
+            });
         }
     }
 
@@ -294,14 +288,14 @@ impl Alerts {
                     .retain(|told| present.contains(&told.item.id));
                 let states = desk.states.into_iter().chain(outcome.states);
                 let states: HashMap<RuleStateKey, RuleState> = states.collect();
-                let posting = NoticePosting {
+                let queue = NotificationQueue {
                     rules: &desk.rules,
                     states: &states,
                     in_progress: &taken,
                     now,
                 };
                 for bundle in bundles(outcome.notices) {
-                    posting.queue(c, &bundle)?;
+                    queue.add(c, &bundle)?;
                 }
                 Ok(())
             })

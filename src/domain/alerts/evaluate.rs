@@ -165,14 +165,14 @@ fn why_state(problem: InstanceProblem, seen: &InstanceObservation) -> ConditionR
         InstanceState::Failed | InstanceState::BackingOff
     );
     let cause = seen.cause.as_ref().filter(|_| has_exited);
-    let advice = cause.map_or("The instance page shows the last error.", |cause| {
-        &cause.advice
-    });
+    let advice = cause.map(|cause| cause.advice.as_str());
     let text = match seen.state {
         InstanceState::Failed => {
+            let advice = advice.unwrap_or("Fix the error that the instance page shows.");
             format!("The client failed and jd-manager has stopped retrying. {advice} Then start the instance.")
         }
         InstanceState::BackingOff => {
+            let advice = advice.unwrap_or("The instance page shows the last error.");
             format!("jd-manager will restart the client after a delay. {advice}")
         }
         InstanceState::Starting => {

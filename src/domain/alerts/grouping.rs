@@ -1,5 +1,5 @@
-//! Builds one notification per rule: for one instance, or for all instances that met the
-//! condition within a short time. No I/O.
+//! Builds one notification for one instance, or for all instances that had a problem of the same kind
+//! within a short time. No I/O.
 //!
 //! If a pool fails, you get one notification and not fifty. The data of a notification holds an
 //! item for each instance, so that more items can be added until it is sent.

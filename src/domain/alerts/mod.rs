@@ -14,7 +14,7 @@
 //! * [`model`]: rules, channels, observations. `channel_kinds`: the kinds of channels.
 //! * `channel_draft`, `rule_draft`: what was sent, checked.
 //! * `evaluate`: does a condition hold. `state_machine`: when to notify; no clock, no I/O.
-//! * `display`: texts. `incident`: several rules, one incident. `grouping`: one message for many
+//! * `display`: texts. `incident`: which rules report the same. `grouping`: one message for many
 //!   instances. `posting`: how long it is held.
 //! * `feed`: collects observations. `engine`: observations in, notifications out.
 //! * [`delivery`]: sends messages and retries. `jobs`: prunes old deliveries.

@@ -3,6 +3,7 @@
 
 use diesel::{QueryResult, SqliteConnection};
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use super::delivery::{HOLD, LONGEST_HOLD, queries as posted};
 use super::grouping::{MOST, NotificationEvent, NotificationItem, items_of, rule_of, said};
@@ -78,9 +79,9 @@ pub fn bundles(notices: Vec<RuleNotice>) -> Vec<NoticeBundle> {
     bundles
 }
 
-/// What decides how a notification is queued.
+/// Queues notifications, each as the rules and their states are now.
 #[derive(Debug)]
-pub struct NoticePosting<'a> {
+pub struct NotificationQueue<'a> {
     /// All rules.
     pub rules: &'a [AlertRule],
     /// The new state of all rules.
@@ -91,11 +92,11 @@ pub struct NoticePosting<'a> {
     pub now: Timestamp,
 }
 
-impl NoticePosting<'_> {
+impl NotificationQueue<'_> {
     /// Queues a group for each of its channels.
-    pub fn queue(&self, c: &mut SqliteConnection, bundle: &NoticeBundle) -> QueryResult<()> {
+    pub fn add(&self, c: &mut SqliteConnection, bundle: &NoticeBundle) -> QueryResult<()> {
         for channel in &bundle.receivers {
-            self.queue_for(c, bundle, *channel)?;
+            self.add_for(c, bundle, *channel)?;
         }
         Ok(())
     }
@@ -104,7 +105,7 @@ impl NoticePosting<'_> {
     /// can share has the same kind and lists other instances, so that the order for each instance
     /// stays right. Otherwise it becomes a separate delivery, and those before it are not held any
     /// longer, because a channel gets its deliveries in order.
-    fn queue_for(
+    fn add_for(
         &self,
         c: &mut SqliteConnection,
         bundle: &NoticeBundle,
@@ -119,12 +120,17 @@ impl NoticePosting<'_> {
         } = bundle;
         let now = self.now;
         let held = posted::held(c, channel, now, now.after(LONGEST_HOLD))?;
+        // A channel gets its deliveries in order, so those behind a held one wait for it.
+        let last = held.first().map(|held| held.id);
         let newest = held.into_iter().find_map(|held| {
             let id = rule_of(&held.data)?;
-            let its = self.rules.iter().find(|rule| rule.id == id)?;
-            can_share(its, rule).then_some((held, its))
+            match self.rules.iter().find(|rule| rule.id == id) {
+                Some(its) => can_share(its, rule).then_some(Some((held, its))),
+                // Its rule is gone. Nothing may be added to a delivery before it.
+                None => Some(None),
+            }
         });
-        let former = newest.and_then(|(held, its)| {
+        let former = newest.flatten().and_then(|(held, its)| {
             let former = items_of(&held.data, its, *event)?;
             let is_other = !former
                 .iter()
@@ -136,7 +142,7 @@ impl NoticePosting<'_> {
         match former {
             Some((held, its, mut all)) => {
                 all.extend(items.iter().cloned().map(|item| item.attributed(rule, its)));
-                let due = if self.has_more(*event, &all) {
+                let due = if last == Some(held.id) && self.expects_more(rule, *event, &all) {
                     held.at.after(LONGEST_HOLD)
                 } else {
                     held.due_at.min(now.after(HOLD))
@@ -145,7 +151,7 @@ impl NoticePosting<'_> {
             }
             None => {
                 posted::end_holds(c, channel, now.after(HOLD), now.after(LONGEST_HOLD))?;
-                let hold = if self.has_more(*event, items) {
+                let hold = if self.expects_more(rule, *event, items) {
                     LONGEST_HOLD
                 } else {
                     HOLD
@@ -159,24 +165,41 @@ impl NoticePosting<'_> {
 
     /// Whether other instances are likely to follow: their problem started at about the same time,
     /// and has not been reported or resolved yet.
-    fn has_more(&self, event: NotificationEvent, items: &[NotificationItem]) -> bool {
-        let Some(started) = items.first().and_then(|item| item.since) else {
+    fn expects_more(
+        &self,
+        rule: &AlertRule,
+        event: NotificationEvent,
+        items: &[NotificationItem],
+    ) -> bool {
+        let is_start_or_end = matches!(
+            event,
+            NotificationEvent::Raised | NotificationEvent::Cleared
+        );
+        let since = items.first().and_then(|item| item.since);
+        let Some(started) = since.filter(|_| is_start_or_end && are_comparable(rule, rule)) else {
             return false;
         };
         let listed: HashSet<InstanceId> = items.iter().map(|item| item.id).collect();
-        let about_state: HashSet<_> = self
-            .rules
-            .iter()
-            .filter(|rule| rule.enabled && are_comparable(rule, rule))
-            .map(|rule| rule.id)
-            .collect();
+        // Rules that take longer than the hold cannot follow in time.
+        let can_follow = |other: &&AlertRule| {
+            let delay = match event {
+                NotificationEvent::Cleared if !other.tell_cleared => return false,
+                NotificationEvent::Cleared => other.clear_s.abs_diff(rule.clear_s),
+                _ => other.for_s.abs_diff(rule.for_s),
+            };
+            other.enabled
+                && can_share(other, rule)
+                && other.channels == rule.channels
+                && Duration::from_secs(delay.into()) < LONGEST_HOLD
+        };
+        let rules: HashSet<_> = self.rules.iter().filter(can_follow).map(|r| r.id).collect();
         self.states.iter().any(|(key, state)| {
             let open = match event {
                 NotificationEvent::Raised if !state.counts => state.since,
                 NotificationEvent::Cleared => state.told.and(state.told_since),
                 _ => None,
             };
-            about_state.contains(&key.rule)
+            rules.contains(&key.rule)
                 && !listed.contains(&key.instance)
                 && open.is_some_and(|open| open.distance(started) <= SAME_START)
         })

@@ -14,7 +14,7 @@ use crate::infra::notices::ManagerNotices;
 use crate::web::html_with;
 
 /// A list of more instances does not show their addresses for miners.
-const MOST_ADDRESSES: usize = 20;
+pub(super) const MOST_ADDRESSES: usize = 20;
 
 /// The services behind the list; cheap to clone, because the router clones it for each request.
 #[derive(Clone, Debug)]

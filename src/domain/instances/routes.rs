@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::bulk::BulkRequest;
 use super::draft::{InstanceDraft, is_version_name};
 use super::list_cache::ListView;
-use super::list_page::{InstanceListState, list_page, list_response};
+use super::list_page::{InstanceListState, MOST_ADDRESSES, list_page, list_response};
 use super::miner_address::{MinerAddress, MinerProtocol};
 use super::model::{Instance, ListPart, STOP_PATIENCE};
 use super::programs::ProgramName;
@@ -79,6 +79,10 @@ async fn show_list(
     if want.is_fragment() {
         let mut page = list_page(&lists, is_overview, true, part).await?;
         page.nothing_selected = nothing_selected;
+        page.miners = lists
+            .instances
+            .listed_addresses(&page.instances, MOST_ADDRESSES)
+            .await?;
         return want.respond(&page);
     }
     let view = match want.form {

@@ -116,7 +116,7 @@ pub struct Miner {
     pub hashrate: f64,
     /// The average covers the whole 10 min.
     pub settled: bool,
-    /// Its shares are counted. If not, the next four are 0: all miners share one channel, or the
+    /// Its shares are counted. If not, the next four do not grow: all miners share one channel, or the
     /// program that it is connected to has no counts for its channel.
     pub counted: bool,
     /// Accepted shares of today (UTC).

@@ -179,9 +179,14 @@ impl Miner {
         }
     }
 
+    /// Its shares were never counted. Earlier counts remain when the counting ends.
+    const fn has_no_counts(&self) -> bool {
+        !self.counted && self.shares_accepted_total == 0 && self.shares_rejected_total == 0
+    }
+
     /// Accepted shares of today, and the rejected ones.
     fn shares_text(&self) -> String {
-        if !self.counted {
+        if self.has_no_counts() {
             return "–".into();
         }
         let count = |shares: u64| format_value(Unit::Count, shares as f64);
@@ -193,7 +198,7 @@ impl Miner {
     }
 
     fn total_text(&self) -> String {
-        if !self.counted {
+        if self.has_no_counts() {
             return "Unknown: the shares of this miner are not counted individually.".into();
         }
         let reasons: Vec<String> = self

@@ -21,7 +21,8 @@ use super::proxies::{NearEnd, TrustedProxies};
 /// connections.
 const HEAD: Duration = Duration::from_secs(10);
 /// Maximum bytes of the headers; more are rejected with 431. Browsers send less than 2 kB. The maximum
-/// number of header lines is the default of the library, 100: another one costs memory per request.
+/// number of header lines is the default of the library, 100: to set it, even to the same number, allocates memory
+/// for each request.
 const HEAD_SIZE: usize = 32 * 1024;
 /// Buffer size per connection, for reading and for writing.
 const BUFFER: usize = 64 * 1024;

@@ -220,7 +220,7 @@ async fn a_refused_template_provider_is_said_and_recovered_from() {
         (&waiting["cause"]["code"], &waiting["cause"]["what"]),
         (
             &json!("provider-refused"),
-            &json!("template provider refused the connection")
+            &json!("the template provider refused the connection")
         ),
         "{waiting}"
     );
@@ -239,18 +239,18 @@ async fn a_refused_template_provider_is_said_and_recovered_from() {
     let page = manager.page("/").await;
     assert!(
         page.contains("Needs attention")
-            && page.contains("Template provider refused the connection."),
+            && page.contains("The template provider refused the connection."),
         "{page}"
     );
     let page = manager.page(&format!("/instances/{id}")).await;
     assert!(
-        page.contains("Template provider refused the connection.") && page.contains(". Retry "),
+        page.contains("The template provider refused the connection.") && page.contains(". Retry "),
         "{page}"
     );
     assert!(page.contains(" in <time"), "{page}");
     let page = manager.page(&format!("/instances/{id}/events")).await;
     assert!(
-        page.contains("<strong>template provider refused the connection</strong>"),
+        page.contains("<strong>the template provider refused the connection</strong>"),
         "{page}"
     );
 
@@ -278,7 +278,7 @@ async fn a_lost_template_provider_is_a_failure_though_the_client_says_0() {
     let waiting = manager.until_state(&id, "backing-off").await;
     assert_eq!(waiting["exit"], json!({ "code": 0 }), "{waiting}");
     assert_eq!(
-        waiting["cause"]["what"], "template provider closed the connection",
+        waiting["cause"]["what"], "the template provider closed the connection",
         "{waiting}"
     );
 }

@@ -102,7 +102,7 @@ async fn stratum_v1_miners_mine_again_after_their_template_provider_was_down_for
     // The attempts meanwhile are exits too; the first one has the reason of the outage.
     let exits = farm.exits("client", lost).await;
     assert_eq!(
-        exits[0]["cause"]["what"], "template provider closed the connection",
+        exits[0]["cause"]["what"], "the template provider closed the connection",
         "{exits:#?}"
     );
     farm.check_translator_exit("provider down", lost, CLIENT_GONE)

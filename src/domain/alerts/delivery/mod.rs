@@ -18,7 +18,7 @@ use crate::infra::notify::{NotifyChannel, NotifyMessage, SendError};
 pub(super) use worker::DeliveryWorker;
 
 /// How long a delivery is held before it is sent, so that one notification can list all affected
-/// instances. Longer than the time between two rounds of observations.
+/// instances.
 pub(super) const HOLD: Duration = Duration::from_secs(8);
 /// How long a delivery is held while more instances are likely to follow: the time between two
 /// rounds of health checks.

@@ -4,6 +4,7 @@ use crate::base::clock::{Clock as _, Timestamp};
 use crate::base::ids::InstanceId;
 use crate::domain::alerts::model::{InstanceObservation, ObservedCause};
 use crate::domain::alerts::samples::{AlertTestBed, check};
+use serde_json::json;
 
 /// An instance whose client has exited, as the rules about its state and its health see it.
 fn exited(world: &AlertTestBed, instance: InstanceId, name: &str) -> InstanceObservation {
@@ -37,21 +38,12 @@ async fn the_rules_that_come_with_it_send_one_message_for_one_incident() {
     let title = "barn: not running because the template provider refused the connection";
     assert_eq!(world.titles().await, [title]);
     let standing = world.alerts.everything().await.unwrap().standing;
-    assert_eq!(standing.len(), 2, "both alerts are active");
+    assert_eq!(standing.len(), 1, "the health of a client that is down");
     let text = &world.alerts.deliveries(None, 10).await.unwrap().0[0].text;
     assert!(
         text.contains("Start the template provider.") && text.ends_with("Rule: Instance is down."),
         "{text}"
     );
-    // The client runs again, and its health needs longer.
-    let running = InstanceObservation {
-        checks: vec![check("template", "unhealthy", "No template yet.")],
-        ..world.well(barn)
-    };
-    world.alerts.observe(vec![running]).await.unwrap();
-    world.pass(90);
-    world.alerts.tick().await;
-    assert_eq!(world.titles().await.len(), 1, "it is not resolved yet");
     world.alerts.observe(vec![world.well(barn)]).await.unwrap();
     world.pass(60);
     world.alerts.tick().await;
@@ -59,16 +51,10 @@ async fn the_rules_that_come_with_it_send_one_message_for_one_incident() {
         world.titles().await[1..],
         ["barn: resolved (was: not running)"]
     );
-    let told = world.alerts.deliveries(None, 10).await.unwrap().0;
-    assert!(
-        told[0].text.starts_with("Lasted 2 min, from "),
-        "{}",
-        told[0].text
-    );
 }
 
 #[tokio::test]
-async fn a_problem_that_starts_later_is_another_incident() {
+async fn what_is_still_wrong_when_the_client_runs_again_is_reported() {
     let world = AlertTestBed::new();
     let barn = world.instance("barn").await;
     world.channel("phone", "http://127.0.0.1:9/").await;
@@ -77,34 +63,71 @@ async fn a_problem_that_starts_later_is_another_incident() {
         "unhealthy",
         "Mining solo. Check the pool.",
     )];
-    let unhealthy = InstanceObservation {
+    let unhealthy = || InstanceObservation {
         checks: solo.clone(),
         ..world.well(barn)
     };
-    world.alerts.observe(vec![unhealthy]).await.unwrap();
+    world.alerts.observe(vec![unhealthy()]).await.unwrap();
     world.pass(60);
     world.alerts.tick().await;
-    world.pass(3600);
+    // Another problem soon after is another message.
     let down = InstanceObservation {
-        checks: solo,
+        checks: solo.clone(),
         ..world.down(barn)
     };
     world.alerts.observe(vec![down]).await.unwrap();
     world.pass(60);
     world.alerts.tick().await;
-    let mut titles = vec!["barn: mining solo", "barn: not running"];
-    assert_eq!(world.titles().await, titles);
+    assert_eq!(
+        world.titles().await,
+        ["barn: mining solo", "barn: not running"]
+    );
+    // It runs again, and still mines solo: only one of the two is over.
+    world.alerts.observe(vec![unhealthy()]).await.unwrap();
+    world.pass(60);
+    world.alerts.tick().await;
+    assert_eq!(
+        world.titles().await[2..],
+        ["barn: resolved (was: not running)"]
+    );
     world.alerts.observe(vec![world.well(barn)]).await.unwrap();
     world.pass(60);
     world.alerts.tick().await;
-    titles.extend([
-        "barn: resolved (was: not running)",
-        "barn: resolved (was: mining solo)",
-    ]);
-    let mut sent = world.titles().await;
-    sent[2..].sort_unstable();
-    titles[2..].sort_unstable();
-    assert_eq!(sent, titles, "each of them is resolved");
+    assert_eq!(
+        world.titles().await[3..],
+        ["barn: resolved (was: mining solo)"]
+    );
+}
+
+#[tokio::test]
+async fn a_rule_about_health_waits_only_for_one_that_reports_no_later_to_the_same_channels() {
+    for (other, has_own) in [
+        (json!({}), false),
+        (json!({ "for_s": 3600 }), true),
+        (json!({ "enabled": false }), true),
+        (json!({ "quiet": { "from": 0, "to": 720 } }), true),
+    ] {
+        let world = AlertTestBed::new().without_rules().await;
+        let barn = world.instance("barn").await;
+        world.channel("phone", "http://127.0.0.1:9/").await;
+        let mut down =
+            json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 60 });
+        for (name, value) in other.as_object().unwrap() {
+            down[name] = value.clone();
+        }
+        world.rule(down).await;
+        let health = json!({ "kind": "check", "at_least": "unhealthy" });
+        world
+            .rule(json!({ "condition": health, "for_s": 60 }))
+            .await;
+        let seen = exited(&world, barn, "barn");
+        world.alerts.observe(vec![seen]).await.unwrap();
+        world.pass(60);
+        world.alerts.tick().await;
+        let titles = world.titles().await;
+        let is_reported = titles.contains(&"barn: the client exited unexpectedly".to_owned());
+        assert_eq!(is_reported, has_own, "{other}: {titles:?}");
+    }
 }
 
 #[tokio::test]
@@ -128,39 +151,48 @@ async fn an_outage_of_many_instances_is_one_message_and_its_end_another() {
     }
     let titles = ["10 instances: not running because the template provider refused the connection"];
     assert_eq!(world.titles().await, titles);
-    // Every second one is also unhealthy for a while after its client runs again.
-    for (number, (id, name)) in ids.iter().enumerate() {
-        let grade = ["healthy", "unhealthy"][number % 2];
+    // They run again one after another.
+    for (id, name) in &ids {
         let seen = InstanceObservation {
             name: name.clone(),
-            checks: vec![check("template", grade, "No template yet.")],
             ..world.well(*id)
         };
         world.alerts.observe(vec![seen]).await.unwrap();
-        world.pass(2);
+        world.pass(3);
     }
-    world.pass(20);
-    let healthy = ids.iter().map(|(id, name)| InstanceObservation {
-        name: name.clone(),
-        ..world.well(*id)
-    });
-    world.alerts.observe(healthy.collect()).await.unwrap();
     for _ in 0..20 {
         world.pass(5);
         world.alerts.tick().await;
     }
-    let told = world.alerts.deliveries(None, 10).await.unwrap().0;
-    let titles: Vec<&str> = told.iter().map(|one| one.title.as_str()).collect();
     assert_eq!(
-        titles[..titles.len() - 1],
+        world.titles().await[1..],
         ["10 instances: resolved (was: not running)"]
     );
+    // The pool is gone: some clients exit, the others mine solo.
+    for (number, (id, name)) in ids.iter().enumerate() {
+        let solo = check("upstream", "unhealthy", "Mining solo. Check the pool.");
+        let seen = match number % 2 {
+            0 => exited(&world, *id, name),
+            _ => InstanceObservation {
+                name: name.clone(),
+                checks: vec![solo],
+                ..world.well(*id)
+            },
+        };
+        world.alerts.observe(vec![seen]).await.unwrap();
+    }
+    world.pass(60);
+    world.alerts.tick().await;
+    assert_eq!(
+        world.titles().await[2..],
+        ["10 instances: several problems"]
+    );
+    let text = &world.alerts.deliveries(None, 10).await.unwrap().0[0].text;
     assert!(
-        told[0]
-            .text
-            .contains("Rules: Instance is down, Instance unhealthy."),
-        "{}",
-        told[0].text
+        text.contains("\nRules: ")
+            && text.contains("Instance is down")
+            && text.contains("Instance unhealthy"),
+        "{text}"
     );
 }
 

@@ -129,7 +129,8 @@ impl ChannelBaseline {
 /// The numbers of a connection and of its channel.
 pub type ChannelPlace = (u64, u32);
 /// Channels and what was counted of them.
-/// Nearly every miner has one, and a map has space for eleven values, so the values are elsewhere.
+/// A map reserves space for eleven values, and nearly every miner has one channel, so the values are
+/// boxed.
 pub type MinerChannels = BTreeMap<ChannelPlace, Box<ChannelBaseline>>;
 
 /// What is stored so that counting goes on after a restart of the manager.
