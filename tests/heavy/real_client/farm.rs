@@ -209,13 +209,16 @@ impl Farm {
     }
 
     /// Since `after`, the history has one exit of the translator, which is no failure, and gives a
-    /// reason with these words.
-    pub async fn check_translator_exit(&self, what: &str, after: f64, words: &str) {
+    /// reason with one of these words.
+    pub async fn check_translator_exit(&self, what: &str, after: f64, words: &[&str]) {
         let exits = self.exits("translator", after).await;
         assert_eq!(exits.len(), 1, "{what}: {exits:#?}");
         assert_ne!(exits[0]["to"], "backing-off", "{what}: {exits:#?}");
         let events = self.events("translator", after).await;
-        let has_words = |event: &Value| event["reason"].as_str().unwrap().contains(words);
+        let has_words = |event: &Value| {
+            let reason = event["reason"].as_str().unwrap();
+            words.iter().any(|words| reason.contains(words))
+        };
         let count = events.iter().filter(|event| has_words(event)).count();
         assert_eq!(count, 1, "{what}: {words:?}: {events:#?}");
     }
