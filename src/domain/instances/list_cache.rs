@@ -1,7 +1,7 @@
 //! Responses with the list of instances, kept as bytes until something in them may have changed, for
 //! programs and people that poll.
 //!
-//! The version decides, in one place ([`InstancesVersion`] and the notices): whatever lists show has a
+//! The version decides, in one place (`InstancesVersion` and the notices): whatever lists show has a
 //! part in it. What changes without a sign, such as durations, is at most a second old, because the
 //! version contains the second of the clock.
 
