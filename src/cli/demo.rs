@@ -2,7 +2,6 @@
 //! people can try it without mining hardware. Every page shows that the clients are simulated.
 
 use serde_json::json;
-use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt;
 
 use crate::base::actor::Actor;
@@ -11,6 +10,7 @@ use crate::domain::configs::ConfigDraft;
 use crate::domain::instances::InstanceDraft;
 use crate::domain::instances::ProgramSource;
 use crate::domain::keys::KeyPair;
+use crate::infra::free_ports::free_ports;
 use crate::server::app;
 use crate::server::settings::{OnShutdown, Settings};
 use crate::server::state::AppState;
@@ -65,7 +65,7 @@ async fn create_demo_data(state: &AppState) -> Result<()> {
     for (at, (name, is_pool)) in SHOWN.into_iter().enumerate() {
         let keys = KeyPair::generate().map_err(Error::internal)?;
         let pool_key = KeyPair::generate().map_err(Error::internal)?.public_key;
-        let (listening, monitoring, v1) = (free_port()?, free_port()?, free_port()?);
+        let [listening, monitoring, v1] = free_ports()?;
         let translator =
             json!({ "enabled": is_pool, "listening_address": format!("127.0.0.1:{v1}") });
         let upstream = json!({
@@ -104,9 +104,4 @@ async fn create_demo_data(state: &AppState) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// A port on the loopback address that is free at this moment.
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

@@ -28,6 +28,7 @@ use crate::domain::configs::{
 };
 use crate::domain::keys::without_secret_keys;
 use crate::infra::executable::trial::{self, TrialOutput, TrialRules};
+use crate::infra::free_ports::free_ports;
 use crate::keeper::level::header;
 use crate::keeper::names;
 use crate::programs::jd_client::diagnosis::{self, ClientEnd, EndCause};
@@ -36,9 +37,6 @@ use crate::programs::translator::version::TranslatorVersion;
 
 /// A program that has not read its file by then hangs. The real ones need a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Addresses for the client to listen on: free ports from here on.
-pub(super) const PORTS: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 49_152);
 
 /// Result of a configuration test.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
@@ -153,11 +151,9 @@ impl InstanceService {
         program: &ClientProgram,
     ) -> Result<(TrialVerdict, Option<TranslatorTrialResult>)> {
         let dir = TrialDirectory::make(self.root.with_file_name("trials")).await?;
-        let port = self.free_port(PORTS, Vec::new()).await?;
-        let monitoring = self.free_port(PORTS, vec![port]).await?;
-        let nobody = self.free_port(PORTS, vec![port, monitoring]).await?;
+        let ports = free_ports().map_err(Error::internal)?;
         let harmless = SavedConfig {
-            config: harmless(&saved.config, dir.0.clone(), [port, monitoring, nobody]),
+            config: harmless(&saved.config, dir.0.clone(), ports),
             ..saved.clone()
         };
         let client = match rendered(&harmless, program.version) {

@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::config_trial::{PORTS, TrialDirectory, harmless};
+use super::config_trial::{TrialDirectory, harmless};
 use super::program::environment;
 use super::service::InstanceService;
 use crate::base::error::{Error, FileError, Result};
@@ -18,6 +18,7 @@ use crate::domain::configs::{
 };
 use crate::domain::keys::KeyPair;
 use crate::infra::executable::trial::{self, TrialOutput, TrialRules};
+use crate::infra::free_ports::free_ports;
 use crate::keeper::names;
 use crate::programs::bitcoin_core::client_lines::{self, NodeReply};
 use crate::programs::bitcoin_core::socket_check::LONGEST_PATH;
@@ -92,8 +93,7 @@ impl InstanceService {
             return Ok(trial);
         }
         link_to(socket.to_owned(), link).await?;
-        let port = self.free_port(PORTS, Vec::new()).await?;
-        let monitoring = self.free_port(PORTS, vec![port]).await?;
+        let [port, monitoring] = free_ports().map_err(Error::internal)?;
         let keys = KeyPair::generate().map_err(Error::internal)?;
         let starting = ClientConfig::starting(keys);
         let mut earlier: Option<String> = None;

@@ -14,16 +14,21 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, setrlimit};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::pin::pin;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::time::Instant;
 
 /// The maximum size of a version output, in bytes.
 const MOST_SAID: u64 = 4096;
 /// The maximum size of the output, in bytes.
 const MOST_HEARD: u64 = 64 * 1024;
-/// The time limit for reading the version. The real client takes a few milliseconds.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time limit for the exit of a program that has closed its output.
+const EXIT_LIMIT: Duration = Duration::from_secs(5);
+/// The time limit for a program to print its version or its first line. A start takes milliseconds on
+/// an idle machine, and several seconds if processors or disk are busy.
+const STARTUP_LIMIT: Duration = Duration::from_secs(15);
 /// The CPU time limit in seconds.
 const PROCESSOR_S: u64 = 5;
 /// The limit of private memory in bytes.
@@ -73,13 +78,13 @@ pub async fn version(
         tokio::join!(told, complained);
         child.wait().await
     };
-    let answered = tokio::time::timeout(PATIENCE, answer).await;
+    let answered = tokio::time::timeout(STARTUP_LIMIT, answer).await;
     child.end().await;
     let status = match answered {
         Err(_) => {
             return Err(format!(
                 "did not print its version within {} s",
-                PATIENCE.as_secs()
+                STARTUP_LIMIT.as_secs()
             ));
         }
         Ok(Err(e)) => return Err(format!("cannot be started: {e}")),
@@ -133,7 +138,8 @@ pub struct TrialRules {
 }
 
 /// Runs a program in the sandbox until it prints a line that matches `is_it`, exits, or `patience` has
-/// passed. Afterward the program and all its children are gone.
+/// passed since its first line; a program that prints nothing gets 15 s. Afterward the program and all
+/// its children are gone.
 ///
 /// # Errors
 /// The program cannot be started; the text continues "The program …".
@@ -154,39 +160,53 @@ pub async fn listen(
     let mut err = BufReader::new(stderr.take(MOST_HEARD)).split(b'\n');
     let (mut out_is_open, mut err_is_open) = (true, true);
     let mut said = Vec::new();
-    let heard = async {
-        while out_is_open || err_is_open {
-            tokio::select! {
-                line = out.next_segment(), if out_is_open => match line {
-                    Ok(Some(line)) => {
-                        let line = String::from_utf8_lossy(&line).into_owned();
-                        if is_it(&line) {
-                            return true;
-                        }
-                        said.push(line);
-                    }
-                    _ => out_is_open = false,
-                },
-                line = err.next_segment(), if err_is_open => match line {
-                    Ok(Some(line)) => said.push(String::from_utf8_lossy(&line).into_owned()),
-                    _ => err_is_open = false,
-                },
-            }
+    let mut limit = pin!(tokio::time::sleep(STARTUP_LIMIT));
+    let mut has_started = false;
+    // Whether the line was printed; `None` if the time is up.
+    let heard = loop {
+        if !out_is_open && !err_is_open {
+            break Some(false);
         }
-        false
+        let line = tokio::select! {
+            line = out.next_segment(), if out_is_open => match line {
+                Ok(Some(line)) => {
+                    let line = String::from_utf8_lossy(&line).into_owned();
+                    if is_it(&line) {
+                        break Some(true);
+                    }
+                    line
+                }
+                _ => {
+                    out_is_open = false;
+                    continue;
+                }
+            },
+            line = err.next_segment(), if err_is_open => match line {
+                Ok(Some(line)) => String::from_utf8_lossy(&line).into_owned(),
+                _ => {
+                    err_is_open = false;
+                    continue;
+                }
+            },
+            () = limit.as_mut() => break None,
+        };
+        if !has_started {
+            has_started = true;
+            limit.as_mut().reset(Instant::now() + patience);
+        }
+        said.push(line);
     };
-    let heard = tokio::time::timeout(patience, heard).await;
-    if let (Ok(true) | Err(_), Some(grace)) = (&heard, rules.grace) {
+    if let (Some(true) | None, Some(grace)) = (heard, rules.grace) {
         child.interrupt(grace).await;
     }
-    if heard == Ok(true) {
+    if heard == Some(true) {
         child.end().await;
         return Ok(TrialOutput::Line);
     }
     let ended = match heard {
         // The output is closed: the program has exited or is about to.
-        Ok(_) => tokio::time::timeout(PATIENCE, child.wait()).await.ok(),
-        Err(_) => None,
+        Some(_) => tokio::time::timeout(EXIT_LIMIT, child.wait()).await.ok(),
+        None => None,
     };
     child.end().await;
     match ended {

@@ -1,8 +1,8 @@
 //! `jd-manager node check`.
 
 use super::{ask, at, run};
-use crate::harness::Manager;
 use crate::harness::node::{FakeNode, NodeBehavior};
+use crate::harness::{Manager, PROGRAM};
 use std::fs;
 use std::os::unix::net::UnixListener;
 
@@ -20,6 +20,14 @@ async fn the_exit_code_is_zero_only_for_a_node_that_can_be_used() {
     );
     let json = ask(&manager, &["node", "check", path, "--json"]).json();
     assert_eq!(json["status"], "connected", "{json}");
+
+    // On a busy machine a client starts late, for its version as well. The time for the reply begins then.
+    manager.write_client(&format!("sleep 5; exec '{PROGRAM}' simulate \"$@\""));
+    let late = ask(&manager, &["node", "check", path]).well();
+    assert!(
+        late.starts_with("connected: Client 0.6.0 connected"),
+        "{late}"
+    );
 
     drop(UnixListener::bind(core.join("signet/node.sock")).unwrap());
     let signet = ["node", "check", path, "--network", "signet"];

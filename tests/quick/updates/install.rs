@@ -193,7 +193,7 @@ async fn what_is_not_right_is_not_installed_and_leaves_nothing() {
             Offered::new("v1.0.13", b"#!/bin/sh\necho jd_client_sv2 0.6.0\n"),
             "a script",
         ),
-        (Offered::new("v1.0.14", &sleeper()), "within 5 s"),
+        (Offered::new("v1.0.14", &sleeper()), "within 15 s"),
         (
             Offered {
                 manner: Manner::BreaksForGood(1000),
