@@ -165,7 +165,7 @@ where
     updates::begin(&updates, &schedule, &stop)
         .await
         .map_err(|e| format!("cannot schedule the daily release check: {e}"))?;
-    let alerts = alert(&db, vault, &schedule).await?;
+    let alerts = alert(&db, vault, &schedule, settings.public_url.as_deref()).await?;
     let backups = Backups::new(db.clone(), &settings.data_dir, stop.clone()).hiding(add_secrets);
     backups::nightly(&backups, &schedule)
         .await
@@ -480,8 +480,14 @@ async fn measure(
 }
 
 /// Sets up alerts and their pruning.
-async fn alert(db: &Db, vault: Vault, schedule: &JobSchedule) -> Result<Alerts, String> {
-    let alerts = Alerts::new(db.clone(), vault, NotifySender::new(), SystemClock);
+async fn alert(
+    db: &Db,
+    vault: Vault,
+    schedule: &JobSchedule,
+    public_url: Option<&str>,
+) -> Result<Alerts, String> {
+    let alerts =
+        Alerts::new(db.clone(), vault, NotifySender::new(), SystemClock).linking_to(public_url);
     alerts
         .schedule_pruning(schedule)
         .await

@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::server::listener::TlsFiles;
 
 pub use access::InitialPassword;
-use access::{advertised_host, host, password};
+use access::{advertised_host, host, password, public_url};
 pub use source::SettingsInput;
 pub use values::{DurationText, LogFormat, NetworkList, OnShutdown, SocketAt};
 
@@ -55,6 +55,8 @@ pub struct Settings {
     pub allow_hosts: Vec<String>,
     /// The host name or IP address to show miners first.
     pub advertised_host: Option<String>,
+    /// The URL that users open, without a slash at its end, for links in notifications.
+    pub public_url: Option<String>,
     /// Days to keep the audit log.
     pub audit_days: u32,
     /// Days to keep raw metrics and health checks.
@@ -142,6 +144,7 @@ impl Settings {
             password,
             allow_hosts,
             advertised_host,
+            public_url,
             audit_days,
             log,
             log_format,
@@ -171,6 +174,7 @@ impl Settings {
             ("password_file", *password == other.password),
             ("allow_hosts", *allow_hosts == other.allow_hosts),
             ("advertised_host", *advertised_host == other.advertised_host),
+            ("public_url", *public_url == other.public_url),
             ("audit_days", *audit_days == other.audit_days),
             ("log", *log == other.log),
             ("log_format", *log_format == other.log_format),
@@ -244,10 +248,23 @@ impl Settings {
         } else {
             first.allow_hosts
         };
-        let allow_hosts = allow_hosts
+        let mut allow_hosts = allow_hosts
             .iter()
             .map(|name| host(name))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        let public_url = first
+            .public_url
+            .or(second.public_url)
+            .filter(|url| !url.trim().is_empty())
+            .map(|url| public_url(&url))
+            .transpose()?;
+        // The link must work.
+        let public_url = public_url.map(|(url, host)| {
+            if !allow_hosts.contains(&host) {
+                allow_hosts.push(host);
+            }
+            url
+        });
         let advertised_host = first
             .advertised_host
             .or(second.advertised_host)
@@ -286,6 +303,7 @@ impl Settings {
             password,
             allow_hosts,
             advertised_host,
+            public_url,
             audit_days,
             log,
             log_format: first
@@ -470,6 +488,32 @@ mod tests {
     }
 
     #[test]
+    fn the_public_url_is_an_origin_and_its_host_is_accepted() {
+        for (text, expected, host) in [
+            (
+                "https://Miner.Example.org/",
+                "https://miner.example.org",
+                "miner.example.org",
+            ),
+            (
+                "http://192.168.7.20:3000",
+                "http://192.168.7.20:3000",
+                "192.168.7.20",
+            ),
+            ("http://[fd00::7]:3000", "http://[fd00::7]:3000", "fd00::7"),
+        ] {
+            let settings = from_file(&format!("public_url = '{text}'")).unwrap();
+            assert_eq!(settings.public_url.as_deref(), Some(expected));
+            assert_eq!(settings.allow_hosts, [host]);
+        }
+        let settings = from_file("public_url = ' '").unwrap();
+        assert_eq!(
+            (settings.public_url, settings.allow_hosts),
+            (None, Vec::new())
+        );
+    }
+
+    #[test]
     fn every_mistake_is_named() {
         for (text, says) in [
             ("lisen = '127.0.0.1:1'", "lisen"),
@@ -483,6 +527,17 @@ mod tests {
             ("advertised_host = '192.168.1.300'", "advertised_host"),
             ("advertised_host = '0.0.0.0'", "advertised_host"),
             ("advertised_host = 'a b'", "advertised_host"),
+            ("public_url = 'miner.example.org'", "public_url"),
+            ("public_url = 'ftp://miner.example.org'", "public_url"),
+            ("public_url = 'https://u:p@miner.example.org'", "public_url"),
+            (
+                "public_url = 'https://miner.example.org/jdm'",
+                "without path",
+            ),
+            (
+                "public_url = 'https://miner.example.org/?a=1'",
+                "public_url",
+            ),
             ("audit_days = 0", "audit_days"),
             ("password_file = '/nowhere/at/all'", "password_file"),
             ("health_interval = '5 parsecs'", "health_interval"),

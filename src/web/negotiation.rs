@@ -81,7 +81,7 @@ impl Representation {
 pub struct RequestedFormat {
     /// None for `*/*`, which most programs send.
     accept: Option<Arc<str>>,
-    /// The path is under `/api`: JSON is the default.
+    /// The path is under `/api` or ends in `.json`: JSON is the default.
     pub api: bool,
     /// htmx requests a part of a page.
     pub fragment: bool,
@@ -115,7 +115,7 @@ impl RequestedFormat {
         };
         Self {
             accept,
-            api: path == "/api" || path.starts_with("/api/"),
+            api: path == "/api" || path.starts_with("/api/") || path.ends_with(".json"),
             fragment: is(&HX_REQUEST, "true")
                 && !is(&HX_BOOSTED, "true")
                 && !is(&HX_HISTORY_RESTORE_REQUEST, "true")
@@ -528,6 +528,10 @@ mod tests {
             Representation::Json
         );
         assert_eq!(asked("/instances", None).for_errors(), Representation::Html);
+        // A path that names JSON is for programs, unless a browser asks.
+        let document = |accept| asked("/openapi.json", accept).for_errors();
+        assert_eq!(document(None), Representation::Json);
+        assert_eq!(document(Some("text/html,*/*;q=0.8")), Representation::Html);
     }
 
     #[test]

@@ -115,12 +115,18 @@ pub(super) fn channel_fields(is_new: bool) -> Vec<RequestField> {
     if is_new {
         all = all.into_iter().map(RequestField::required).collect();
     }
-    let of_ntfy = "For `ntfy` and `telegram`: the server. Default: the public server.";
+    let of_server = "For `ntfy`, `telegram`, `matrix`, `gotify` and `pushover`: the server. Default for `ntfy`, `telegram` and `pushover`: the public server.";
     all.extend([
         text("topic", "For `ntfy`: the topic.").like("barn-7f3a9"),
-        text("server", of_ntfy),
-        text("token", "For `ntfy` and `telegram`: the token.").or_null(),
+        text("server", of_server),
+        text(
+            "token",
+            "For `ntfy`, `telegram`, `matrix`, `gotify` and `pushover`: the token.",
+        )
+        .or_null(),
         text("chat_id", "For `telegram`: the chat ID."),
+        text("room_id", "For `matrix`: the ID of the room.").like("!abc:example.org"),
+        text("user", "For `pushover`: the key of the user or group."),
         text("to", "For `email`: the recipients, separated by commas."),
         text("from", "For `email`: the sender."),
         text("host", "For `email`: the mail server."),
@@ -137,7 +143,7 @@ pub(super) fn channel_fields(is_new: bool) -> Vec<RequestField> {
         ),
         text("username", "For `email`: the username.").or_null(),
         text("password", "For `email`: the password.").or_null(),
-        text("url", "For `webhook`: the URL."),
+        text("url", "For `webhook`, `discord` and `slack`: the URL."),
         text("secret", "For `webhook`: the signing key.").or_null(),
     ]);
     all

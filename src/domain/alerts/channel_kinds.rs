@@ -65,8 +65,26 @@ const fn secret(name: &'static str, label: &'static str, help: &'static str) -> 
     }
 }
 
+const fn required_secret(
+    name: &'static str,
+    label: &'static str,
+    help: &'static str,
+) -> ChannelField {
+    ChannelField {
+        is_optional: false,
+        ..secret(name, label, help)
+    }
+}
+
+/// Anyone who has the URL can write to the channel, so it is masked when it is shown.
+const WEBHOOK_URL: ChannelField = text(
+    "url",
+    "Webhook URL",
+    "Copy the whole URL. Anyone who has it can write to the channel.",
+);
+
 /// All types.
-pub const KINDS: [ChannelKind; 4] = [
+pub const KINDS: [ChannelKind; 9] = [
     ChannelKind {
         name: "ntfy",
         title: "ntfy (phone)",
@@ -93,14 +111,11 @@ pub const KINDS: [ChannelKind; 4] = [
         title: "Telegram",
         about: "Messages from your own bot. Create a bot with @BotFather, then send it a message so that it can message you.",
         fields: &[
-            ChannelField {
-                is_optional: false,
-                ..secret(
-                    "token",
-                    "Bot token",
-                    "From @BotFather: digits, a colon, letters and digits.",
-                )
-            },
+            required_secret(
+                "token",
+                "Bot token",
+                "From @BotFather: digits, a colon, letters and digits.",
+            ),
             text(
                 "chat_id",
                 "Chat ID",
@@ -169,6 +184,70 @@ pub const KINDS: [ChannelKind; 4] = [
                 "Password (optional)",
                 "Sent encrypted unless Encryption is set to None.",
             ),
+        ],
+    },
+    ChannelKind {
+        name: "discord",
+        title: "Discord",
+        about: "Messages in a Discord channel. Create a webhook in the channel's settings: Integrations, Webhooks.",
+        fields: &[WEBHOOK_URL],
+    },
+    ChannelKind {
+        name: "slack",
+        title: "Slack, Mattermost",
+        about: "Messages in a Slack channel. Create a Slack app with an incoming webhook. Mattermost and other programs accept the same messages.",
+        fields: &[WEBHOOK_URL],
+    },
+    ChannelKind {
+        name: "matrix",
+        title: "Matrix",
+        about: "Messages in a Matrix room, from an account that has joined the room. In an encrypted room, these messages are not encrypted.",
+        fields: &[
+            text(
+                "server",
+                "Home server",
+                "For example https://matrix.example.org.",
+            ),
+            text(
+                "room_id",
+                "Room ID",
+                "Starts with !. Most apps show it in the room's advanced settings.",
+            ),
+            required_secret(
+                "token",
+                "Access token",
+                "Of the account. Element shows it in Help & About.",
+            ),
+        ],
+    },
+    ChannelKind {
+        name: "gotify",
+        title: "Gotify",
+        about: "Push notifications from your own Gotify server. Create an application there.",
+        fields: &[
+            text(
+                "server",
+                "Server",
+                "For example https://gotify.example.org.",
+            ),
+            required_secret("token", "Application token", "Starts with A."),
+        ],
+    },
+    ChannelKind {
+        name: "pushover",
+        title: "Pushover",
+        about: "Push notifications to the Pushover app. Create an application on pushover.net.",
+        fields: &[
+            text(
+                "user",
+                "User key",
+                "The key of a user or group, from your Pushover page.",
+            ),
+            required_secret("token", "API token", "The token of the application."),
+            ChannelField {
+                default: "https://api.pushover.net",
+                ..text("server", "Server", "Change this only if you use a proxy.")
+            },
         ],
     },
     ChannelKind {

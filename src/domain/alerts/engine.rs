@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::delivery::DeliveryWorker;
 use super::display;
 use super::evaluate::{ConditionResult, evaluate_all};
-use super::grouping::{NotificationEvent, NotificationItem};
+use super::grouping::{NotificationEvent, NotificationItem, page_of};
 use super::incident::is_covered;
 use super::model::{AlertRule, InstanceObservation};
 use super::posting::{NotificationQueue, RuleNotice, bundles};
@@ -310,11 +310,13 @@ impl Alerts {
     /// Ticks and sends until `stop` in a separate task. The task ends when all attempts in progress
     /// are finished.
     pub fn run(self, stop: CancellationToken) -> JoinHandle<()> {
+        let url = self.public_url.clone();
         let courier = DeliveryWorker {
             db: self.db.clone(),
             vault: self.vault.clone(),
             sender: self.sender.clone(),
             clock: self.clock.clone(),
+            link: Box::new(move |data| Some(format!("{}{}", url.as_ref()?, page_of(data)))),
             wake: self.wake.clone(),
             in_hand: self.in_hand.clone(),
         };

@@ -98,6 +98,23 @@ impl NotificationItem {
     }
 }
 
+/// The page about a notification: that of its instance, or the list of instances if it names several.
+pub fn page_of(data: &Value) -> String {
+    let ids = |name: &str| -> Vec<InstanceId> {
+        let items = data.get(name).and_then(Value::as_array);
+        let id = |item: &Value| item.get("id")?.as_str()?.parse().ok();
+        items.into_iter().flatten().filter_map(id).collect()
+    };
+    let miner = data.pointer("/instances/0/miner").and_then(Value::as_str);
+    match ids("instances")[..] {
+        [id] if miner.is_some_and(|miner| !miner.is_empty()) => format!("/instances/{id}/miners"),
+        [id] => format!("/instances/{id}"),
+        [] => "/alerts".to_owned(),
+        _ if data["event"] == NotificationEvent::Cleared.as_str() => "/instances".to_owned(),
+        _ => "/instances?attention=true".to_owned(),
+    }
+}
+
 /// The notification for one or more items. `at`: when the first item was noticed.
 pub fn said(
     rule: &AlertRule,

@@ -36,6 +36,8 @@ pub struct Alerts {
     pub(super) vault: Vault,
     pub(super) sender: Arc<NotifySender>,
     pub(super) clock: Arc<dyn Clock>,
+    /// The URL of jd-manager without a slash at its end; none: no links in messages.
+    pub(super) public_url: Option<Arc<str>>,
     /// Notified when a delivery waits.
     pub(super) wake: Arc<Notify>,
     /// The last observation of each instance. Locked while rules are evaluated or changed.
@@ -84,11 +86,19 @@ impl Alerts {
             vault,
             sender,
             clock,
+            public_url: None,
             wake,
             latest,
             in_hand,
             complained,
         }
+    }
+
+    /// With links to pages of jd-manager at this URL, which has no slash at its end.
+    #[must_use]
+    pub fn linking_to(mut self, public_url: Option<&str>) -> Self {
+        self.public_url = public_url.map(Into::into);
+        self
     }
 
     /// All there is.
@@ -221,7 +231,7 @@ impl Alerts {
             title: said.title,
             text: said.text,
             mood: said.mood,
-            link: None,
+            link: self.public_url.as_ref().map(|url| format!("{url}/alerts")),
             data: said.data,
         };
         let result = self.sender.send(&saved.target, &message).await;

@@ -16,8 +16,8 @@ const LONGEST: usize = 1_000;
 /// The maximum number of recipients of an e-mail.
 const MAX_RECEIVERS: usize = 50;
 
-/// The destination of messages. In JSON, an object whose `kind` is `webhook`, `ntfy`, `email` or
-/// `telegram`, including secrets.
+/// The destination of messages. In JSON, an object whose `kind` is `webhook`, `ntfy`, `email`,
+/// `telegram`, `discord`, `slack`, `matrix`, `gotify` or `pushover`, including secrets.
 #[derive(Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[derive(strum::IntoStaticStr)]
@@ -72,6 +72,42 @@ pub enum NotifyChannel {
         /// The numeric ID of the chat, or the `@name` of a channel.
         chat_id: String,
     },
+    /// A channel of Discord.
+    Discord {
+        /// The URL of the channel's webhook. Its end is secret.
+        url: String,
+    },
+    /// A channel of Slack, or of a program that accepts the same JSON.
+    Slack {
+        /// The URL of the incoming webhook. Its end is secret.
+        url: String,
+    },
+    /// A room of a Matrix server.
+    Matrix {
+        /// The address of the home server.
+        server: String,
+        /// The ID of the room: `!…:example.org`.
+        room_id: String,
+        /// The access token of an account in the room.
+        token: String,
+    },
+    /// A Gotify server.
+    Gotify {
+        /// The server's address.
+        server: String,
+        /// The token of an application.
+        token: String,
+    },
+    /// Pushover, which shows messages on phones.
+    Pushover {
+        /// The address of the API.
+        #[serde(default = "pushover_server")]
+        server: String,
+        /// The API token of an application.
+        token: String,
+        /// The key of the user or group.
+        user: String,
+    },
 }
 
 /// The encryption of the connection to a mail server.
@@ -94,6 +130,11 @@ fn ntfy_server() -> String {
 /// The public Bot API of Telegram.
 fn telegram_server() -> String {
     "https://api.telegram.org".into()
+}
+
+/// The public API of Pushover.
+fn pushover_server() -> String {
+    "https://api.pushover.net".into()
 }
 
 impl NotifyChannel {
@@ -203,6 +244,46 @@ impl NotifyChannel {
                     );
                 }
             }
+            Self::Discord { url } => match addresses::read(url) {
+                Ok(read) if !read.path().contains("/webhooks/") => found.add(
+                    "url",
+                    "Enter the webhook URL that Discord shows, for example https://discord.com/api/webhooks/….",
+                ),
+                read => found.unless("url", read),
+            },
+            Self::Slack { url } => found.unless("url", addresses::read(url)),
+            Self::Matrix {
+                server,
+                room_id,
+                token,
+            } => {
+                found.unless("server", addresses::read_server(server));
+                let is_id = room_id.starts_with('!') && room_id.len() <= 255;
+                if !is_id || room_id.contains(|c: char| c.is_whitespace() || c.is_control()) {
+                    found.add(
+                        "room_id",
+                        "Enter the room ID, which starts with !, not the room's name.",
+                    );
+                }
+                found.required("token", token);
+            }
+            Self::Gotify { server, token } => {
+                found.unless("server", addresses::read_server(server));
+                found.required("token", token);
+            }
+            Self::Pushover {
+                server,
+                token,
+                user,
+            } => {
+                found.unless("server", addresses::read_server(server));
+                found.required("token", token);
+                let is_key = (1..=64).contains(&user.len())
+                    && user.bytes().all(|b| b.is_ascii_alphanumeric());
+                if !is_key {
+                    found.add("user", "Enter the user key: letters and digits.");
+                }
+            }
         }
         found.0
     }
@@ -241,8 +322,27 @@ impl NotifyChannel {
                 token,
                 chat_id,
             } => {
-                let token = if token.is_empty() { None } else { Some(MASK) };
-                json!({ "kind": kind, "server": addresses::masked(server), "token": token, "chat_id": chat_id })
+                json!({ "kind": kind, "server": addresses::masked(server), "token": hidden(token), "chat_id": chat_id })
+            }
+            Self::Discord { url } | Self::Slack { url } => {
+                json!({ "kind": kind, "url": addresses::masked(url) })
+            }
+            Self::Matrix {
+                server,
+                room_id,
+                token,
+            } => {
+                json!({ "kind": kind, "server": addresses::masked(server), "room_id": room_id, "token": hidden(token) })
+            }
+            Self::Gotify { server, token } => {
+                json!({ "kind": kind, "server": addresses::masked(server), "token": hidden(token) })
+            }
+            Self::Pushover {
+                server,
+                token,
+                user,
+            } => {
+                json!({ "kind": kind, "server": addresses::masked(server), "token": hidden(token), "user": user })
             }
         }
     }
@@ -293,9 +393,36 @@ impl NotifyChannel {
                     *password = None;
                 }
             }
+            (Self::Discord { url }, Self::Discord { url: old_url })
+            | (Self::Slack { url }, Self::Slack { url: old_url }) => {
+                *url = addresses::unmasked(url, old_url);
+            }
             (
                 Self::Telegram { server, token, .. },
                 Self::Telegram {
+                    server: old_server,
+                    token: old_token,
+                    ..
+                },
+            )
+            | (
+                Self::Matrix { server, token, .. },
+                Self::Matrix {
+                    server: old_server,
+                    token: old_token,
+                    ..
+                },
+            )
+            | (
+                Self::Gotify { server, token },
+                Self::Gotify {
+                    server: old_server,
+                    token: old_token,
+                },
+            )
+            | (
+                Self::Pushover { server, token, .. },
+                Self::Pushover {
                     server: old_server,
                     token: old_token,
                     ..
@@ -324,6 +451,13 @@ impl NotifyChannel {
             }
             Self::Email { to, .. } => format!("e-mail to {to}"),
             Self::Telegram { chat_id, .. } => format!("Telegram chat {chat_id}"),
+            Self::Discord { url } => format!("Discord webhook at {}", addresses::words(url)),
+            Self::Slack { url } => format!("Slack webhook at {}", addresses::words(url)),
+            Self::Matrix {
+                server, room_id, ..
+            } => format!("Matrix room {room_id} at {}", addresses::words(server)),
+            Self::Gotify { server, .. } => format!("Gotify at {}", addresses::words(server)),
+            Self::Pushover { user, .. } => format!("Pushover user {user}"),
         }
     }
 
@@ -352,6 +486,12 @@ impl NotifyChannel {
                 all.extend([token.clone(), token.replace(':', "%3A"), key.to_owned()]);
                 all
             }
+            Self::Discord { url } | Self::Slack { url } => addresses::secrets(url),
+            Self::Matrix { server, token, .. }
+            | Self::Gotify { server, token }
+            | Self::Pushover { server, token, .. } => {
+                [addresses::secrets(server), vec![token.clone()]].concat()
+            }
         }
     }
 }
@@ -372,6 +512,11 @@ pub(super) fn receivers(text: &str) -> Option<Mailboxes> {
 /// The value of a field, if it is not empty.
 pub(super) fn filled(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.is_empty())
+}
+
+/// The mask of a secret that is set.
+fn hidden(secret: &str) -> Option<&'static str> {
+    (!secret.is_empty()).then_some(MASK)
 }
 
 fn is_veiled(secret: &str) -> bool {
@@ -418,6 +563,17 @@ impl ChannelProblems {
                 field,
                 format!("Enter the {field} without line breaks, in at most {LONGEST} characters."),
             );
+        }
+    }
+
+    /// A secret that the channel cannot work without.
+    fn required(&mut self, field: &'static str, secret: &str) {
+        if secret.is_empty() {
+            self.add(field, format!("Enter the {field}."));
+        } else if secret == MASK || secret.len() > LONGEST {
+            self.secret(field, Some(secret));
+        } else {
+            self.printable(field, Some(secret));
         }
     }
 

@@ -1,9 +1,9 @@
-//! Sends one POST request with JSON and reads the response. Independent of the kind of channel.
+//! Sends one request with JSON and reads the response. Independent of the kind of channel.
 
 use super::error::{self, SendError};
 use super::{SendAttempt, addresses};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::timeout_at;
@@ -14,7 +14,8 @@ const MAX_ANSWER: usize = 64 << 10;
 const MAX_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A request.
-pub(super) struct HttpPost {
+pub(super) struct MessageRequest {
+    pub(super) method: Method,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     /// Sent as `Authorization: Bearer`.
@@ -24,14 +25,47 @@ pub(super) struct HttpPost {
     pub(super) advice: &'static str,
 }
 
+impl MessageRequest {
+    /// A POST request with this JSON.
+    pub(super) fn post(url: Url, body: &Value, advice: &'static str) -> Self {
+        Self {
+            method: Method::POST,
+            url,
+            headers: HeaderMap::new(),
+            bearer: None,
+            body: body.to_string().into_bytes(),
+            advice,
+        }
+    }
+}
+
 impl SendAttempt<'_> {
+    /// Sends the request to a service whose successful responses have this member. Any server may
+    /// respond with status 200.
+    pub(super) async fn send_to(
+        &self,
+        service: &str,
+        member: &str,
+        post: MessageRequest,
+    ) -> Result<(), SendError> {
+        let place = addresses::place(&post.url);
+        let response = self.send(post).await?;
+        let answer = self.json(response).await?;
+        if answer.get(member).is_some() {
+            return Ok(());
+        }
+        Err(SendError::for_good(format!(
+            "{place} accepted the message, but the response is not from {service}. Check the server address."
+        )))
+    }
+
     /// Sends the request and returns the response if the status is a success. The body is not read yet.
-    pub(super) async fn post(&self, post: HttpPost) -> Result<Response, SendError> {
+    pub(super) async fn send(&self, post: MessageRequest) -> Result<Response, SendError> {
         let place = addresses::place(&post.url);
         let mut request = self
             .sender
             .http
-            .post(post.url.clone())
+            .request(post.method, post.url.clone())
             .headers(post.headers)
             .body(post.body);
         request = request.header(CONTENT_TYPE, "application/json");
@@ -165,15 +199,25 @@ impl ErrorResponseText {
     /// Reads the usual members of error responses, or plain text. HTML pages are not quoted.
     fn read(body: &[u8]) -> Self {
         if let Ok(json) = serde_json::from_slice::<Value>(body) {
-            let words = ["error", "description", "message", "detail", "title"]
-                .iter()
-                .find_map(|name| json.get(name)?.as_str());
-            let wait = json
-                .pointer("/parameters/retry_after")
-                .and_then(Value::as_u64);
+            // `errors`: Pushover. The wait: Telegram, Discord, Matrix.
+            let words = [
+                "/error",
+                "/description",
+                "/message",
+                "/detail",
+                "/title",
+                "/errors/0",
+            ]
+            .iter()
+            .find_map(|path| json.pointer(path)?.as_str());
+            let number = |path| json.pointer(path).and_then(Value::as_f64);
+            let wait = number("/parameters/retry_after")
+                .or_else(|| number("/retry_after"))
+                .or_else(|| number("/retry_after_ms").map(|ms| ms / 1_000.0));
+            let longest = MAX_PAUSE.as_secs_f64();
             return Self {
                 words: words.unwrap_or_default().into(),
-                retry_after: wait.map(|s| Duration::from_secs(s).min(MAX_PAUSE)),
+                retry_after: wait.map(|s| Duration::from_secs_f64(s.clamp(0.0, longest))),
             };
         }
         let text = String::from_utf8_lossy(body);

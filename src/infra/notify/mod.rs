@@ -1,4 +1,4 @@
-//! Sends messages by webhook, ntfy, e-mail and Telegram.
+//! Sends messages by webhook, ntfy, e-mail, Telegram, Discord, Slack, Matrix, Gotify and Pushover.
 //!
 //! This module formats a message for each kind of receiver. It does not know the domains, and it does
 //! not retry. Receivers are not trusted: time and bytes are limited, redirects are not followed, and
@@ -13,6 +13,7 @@ mod email;
 mod error;
 mod http;
 mod ntfy;
+mod services;
 mod smtp_stream;
 mod telegram;
 #[cfg(test)]
@@ -279,6 +280,21 @@ impl SenderParts {
                 token,
                 chat_id,
             } => telegram::send(&attempt, server, token, chat_id, message).await,
+            NotifyChannel::Discord { url } => services::discord(&attempt, url, message).await,
+            NotifyChannel::Slack { url } => services::slack(&attempt, url, message).await,
+            NotifyChannel::Matrix {
+                server,
+                room_id,
+                token,
+            } => services::matrix(&attempt, server, room_id, token, message).await,
+            NotifyChannel::Gotify { server, token } => {
+                services::gotify(&attempt, server, token, message).await
+            }
+            NotifyChannel::Pushover {
+                server,
+                token,
+                user,
+            } => services::pushover(&attempt, server, [token, user], message).await,
         }
     }
 }

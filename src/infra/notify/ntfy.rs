@@ -5,10 +5,9 @@
 //! Source: <https://docs.ntfy.sh/publish/#publish-as-json>.
 
 use super::error::SendError;
-use super::http::HttpPost;
+use super::http::MessageRequest;
 use super::text::{clipped, one_line, within};
 use super::{NotifyMessage, SendAttempt, Tone, addresses};
-use reqwest::header::HeaderMap;
 use serde_json::json;
 
 /// The maximum length of a title, in characters; phones show far fewer.
@@ -43,22 +42,10 @@ pub(super) async fn send(
         body["click"] = json!(link);
     }
     let url = addresses::read_server(server).map_err(SendError::for_good)?;
-    let place = addresses::place(&url);
     let advice = "Check the server address, the topic, and whether the topic requires an access token with write permission.";
-    let post = HttpPost {
-        url,
-        headers: HeaderMap::new(),
+    let post = MessageRequest {
         bearer: token.map(str::to_owned),
-        body: body.to_string().into_bytes(),
-        advice,
+        ..MessageRequest::post(url, &body, advice)
     };
-    let response = attempt.post(post).await?;
-    let answer = attempt.json(response).await?;
-    // Any server may answer a POST with 200. A published message has an id.
-    if answer.get("id").is_some() {
-        return Ok(());
-    }
-    Err(SendError::for_good(format!(
-        "{place} accepted the message, but the response is not from ntfy. Check that the address is an ntfy server."
-    )))
+    attempt.send_to("ntfy", "id", post).await
 }

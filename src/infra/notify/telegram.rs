@@ -4,14 +4,12 @@
 //! <https://core.telegram.org/bots/api#sendmessage>.
 
 use super::error::{self, SendError};
-use super::http::HttpPost;
-use super::text::{clipped, one_line};
-use super::{NotifyMessage, SendAttempt, Tone, addresses};
-use reqwest::header::HeaderMap;
+use super::http::MessageRequest;
+use super::services::plain_text;
+use super::{NotifyMessage, SendAttempt, addresses};
 use serde_json::{Value, json};
 
-/// The maximum length in characters. Telegram accepts 4,096 and counts some as two.
-const MAX_TITLE: usize = 250;
+/// The maximum length of a text in characters. Telegram accepts 4,096 and counts some as two.
 const MAX_TEXT: usize = 1_700;
 
 /// Writes the message to the chat.
@@ -22,35 +20,16 @@ pub(super) async fn send(
     chat_id: &str,
     message: &NotifyMessage,
 ) -> Result<(), SendError> {
-    let sign = match message.mood {
-        Tone::Bad => "🔴 ",
-        Tone::Good => "🟢 ",
-        Tone::Plain => "",
-    };
-    let mut text = format!("{sign}{}", clipped(&one_line(&message.title), MAX_TITLE));
-    // A cut link does not work, so the text is cut instead.
-    for part in [Some(clipped(&message.text, MAX_TEXT)), message.link.clone()]
-        .into_iter()
-        .flatten()
-        .filter(|part| !part.is_empty())
-    {
-        text.push_str("\n\n");
-        text.push_str(&part);
-    }
+    let text = plain_text(message, MAX_TEXT);
     let body = json!({ "chat_id": chat_id, "text": text, "disable_web_page_preview": true });
     let mut url = addresses::read_server(server).map_err(SendError::for_good)?;
     let base = url.path().trim_end_matches('/').to_owned();
     url.set_path(&format!("{base}/bot{token}/sendMessage"));
     let place = addresses::place(&url);
     let advice = "Check the bot token and the chat ID, and make sure that someone in the chat has sent the bot a message first.";
-    let post = HttpPost {
-        url,
-        headers: HeaderMap::new(),
-        bearer: None,
-        body: body.to_string().into_bytes(),
-        advice,
-    };
-    let response = attempt.post(post).await?;
+    let response = attempt
+        .send(MessageRequest::post(url, &body, advice))
+        .await?;
     let answer = attempt.json(response).await?;
     match answer.get("ok").and_then(Value::as_bool) {
         Some(true) => Ok(()),

@@ -1,4 +1,4 @@
-//! Fits text to one line and to a number of characters or bytes.
+//! Fits text to one line and to a number of characters or bytes, and escapes Markdown.
 
 /// The text on one line: line breaks and control characters become spaces, and several spaces become
 /// one.
@@ -34,4 +34,19 @@ pub(super) fn within(text: &str, most: usize) -> String {
         .find(|&end| text.is_char_boundary(end))
         .unwrap_or_default();
     format!("{}…", &text[..end])
+}
+
+/// The text with a backslash before each sign that Markdown interprets, so that names look as they are.
+pub(super) fn escape_markdown(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(
+            c,
+            '\\' | '*' | '_' | '~' | '`' | '|' | '>' | '<' | '[' | ']' | '#'
+        ) {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
 }

@@ -4,9 +4,10 @@
 //! messages: `X-JD-Manager-Signature: sha256=<hex of HMAC-SHA-256 over
 //! "timestamp.body">`.
 
-use super::http::HttpPost;
+use super::http::MessageRequest;
 use super::{NotifyMessage, SendAttempt, SendError, addresses};
 use hmac::{Hmac, Mac as _};
+use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
@@ -42,7 +43,8 @@ pub(super) async fn send(
     // The status decides about success. Waiting for the rest of the response could only cause a
     // duplicate message.
     attempt
-        .post(HttpPost {
+        .send(MessageRequest {
+            method: Method::POST,
             url,
             headers,
             bearer: None,

@@ -60,6 +60,29 @@ pub(super) fn advertised_host(text: &str) -> Result<String, SettingsError> {
     }
 }
 
+/// The URL that users open, without a slash at its end, and its host name.
+pub(super) fn public_url(text: &str) -> Result<(String, String), SettingsError> {
+    let wrong = || {
+        SettingsError(format!(
+            "public_url: \"{text}\" is not an address like https://miner.example.org, without path, username and ?"
+        ))
+    };
+    let url = reqwest::Url::parse(text.trim()).map_err(|_| wrong())?;
+    let is_plain = matches!(url.scheme(), "http" | "https")
+        && url.path() == "/"
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    match url.host_str() {
+        Some(host) if is_plain => Ok((
+            url.as_str().trim_end_matches('/').to_owned(),
+            host.trim_matches(['[', ']']).to_owned(),
+        )),
+        _ => Err(wrong()),
+    }
+}
+
 /// Reads the password from a file or the environment, without the line end.
 pub(super) fn password(file: Option<&Path>) -> Result<Option<InitialPassword>, SettingsError> {
     let text = match file {

@@ -124,6 +124,7 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
         ("/alerts/channels/new", "channel-kinds"),
         ("/alerts/channels/new?kind=email", "channel-email"),
         ("/alerts/channels/new?kind=ntfy", "channel-ntfy"),
+        ("/alerts/channels/new?kind=matrix", "channel-matrix"),
         ("/alerts/rules/new", "rule-kinds"),
         ("/alerts/rules/new?kind=metric", "rule-metric"),
         (

@@ -28,6 +28,10 @@ async fn a_token_is_shown_once_and_works_until_it_is_revoked() {
     )
     .await;
     assert_eq!(scrape.status, 200);
+    // A program without a token gets an error, not the sign-in page, even if it names no format.
+    Answer::to(Visitor::stranger().request(&manager, "GET", "/openapi.json"))
+        .await
+        .problem(401);
     let list = admin.get(&manager, "/api/tokens").await;
     assert!(
         !list.text.contains(secret) && !list.text.contains("hash"),

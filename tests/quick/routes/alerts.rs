@@ -2,7 +2,7 @@
 
 use super::{NOBODY, bare, form, send, swap};
 use crate::harness::answer::Answer;
-use crate::harness::{Manager, until};
+use crate::harness::{Manager, Plan, until};
 use jd_manager::base::clock::{SystemClock, Timestamp};
 use jd_manager::domain::alerts::{Alerts, InstanceObservation};
 use jd_manager::infra::db::Db;
@@ -14,6 +14,10 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+/// All channel types.
+pub const KINDS: [&str; 9] = [
+    "ntfy", "telegram", "email", "discord", "slack", "matrix", "gotify", "pushover", "webhook",
+];
 const MASK: &str = "********";
 const SECRET: &str = "correct-horse-battery-staple";
 const DOWN: &str = "a1e70000-0000-4000-8000-000000000001";
@@ -79,7 +83,10 @@ async fn before_there_is_a_channel_the_page_says_what_to_do_first() {
     assert_eq!(page.one("h1"), "Alerts");
     assert_eq!(page.one("nav a[aria-current=page]"), "Alerts");
     assert_eq!(page.one("#first"), "Create a channel first");
-    assert_eq!(page.count("a[href^='/alerts/channels/new?kind=']"), 4);
+    assert_eq!(
+        page.count("a[href^='/alerts/channels/new?kind=']"),
+        KINDS.len()
+    );
     assert_eq!(
         page.texts("a[href^='/alerts/rules/'] strong"),
         ["Instance is down", "Instance unhealthy", "Block found"]
@@ -101,6 +108,27 @@ async fn before_there_is_a_channel_the_page_says_what_to_do_first() {
     }
     let part = manager.fragment("/alerts", "main#main").await.fragment(200);
     assert_eq!(part.one("h1"), "Alerts");
+}
+
+#[tokio::test]
+async fn messages_link_to_the_public_url() {
+    let manager = Manager::launch(Plan {
+        simulate: Vec::new(),
+        client: None,
+        flags: vec!["--public-url".into(), "https://farm.example.org/".into()],
+    })
+    .await;
+    let receiver = Receiver::start("204 No Content").await;
+    let id = webhook(&manager, "hook", &receiver.url).await;
+    let path = format!("/api/alerts/channels/{id}/test");
+    bare(&manager, "POST", &path).await.json(200);
+    let body = receiver.bodies.lock().unwrap()[0].clone();
+    assert_eq!(body["link"], "https://farm.example.org/alerts");
+    // The link arrives with this host.
+    let page = manager
+        .request("GET", "/alerts")
+        .header("host", "farm.example.org");
+    assert_eq!(Answer::to(page).await.status, 200);
 }
 
 #[tokio::test]
@@ -185,7 +213,7 @@ async fn a_channel_is_made_changed_and_deleted_by_programs() {
 #[tokio::test]
 async fn a_form_comes_back_with_what_was_typed_and_without_secrets() {
     let manager = Manager::start().await;
-    for kind in ["ntfy", "telegram", "email", "webhook"] {
+    for kind in KINDS {
         let page = manager
             .ask(&format!("/alerts/channels/new?kind={kind}"), "text/html")
             .await

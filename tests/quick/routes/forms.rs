@@ -64,10 +64,7 @@ async fn world() -> (Manager, Vec<String>) {
     ])
     .map(str::to_owned)
     .collect();
-    pages.extend(
-        ["ntfy", "telegram", "email", "webhook"]
-            .map(|kind| format!("/alerts/channels/new?kind={kind}")),
-    );
+    pages.extend(super::alerts::KINDS.map(|kind| format!("/alerts/channels/new?kind={kind}")));
     pages.extend(["state", "check", "metric"].map(|kind| format!("/alerts/rules/new?kind={kind}")));
     pages.extend(["", "/settings"].map(|page| format!("/instances/{id}{page}")));
     pages.extend(["", "/edit"].map(|page| format!("/saved-configs/{config}{page}")));

@@ -3,6 +3,7 @@
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct DeliveryWorker {
     pub(in crate::domain::alerts) vault: Vault,
     pub(in crate::domain::alerts) sender: Arc<NotifySender>,
     pub(in crate::domain::alerts) clock: Arc<dyn Clock>,
+    /// The URL of a page about a message with this data, if messages have links.
+    pub(in crate::domain::alerts) link: Box<dyn Fn(&Value) -> Option<String> + Send + Sync>,
     /// Notified when a new delivery waits.
     pub(in crate::domain::alerts) wake: Arc<Notify>,
     /// The deliveries in progress. Locked while the worker selects deliveries, so that no instance
@@ -87,7 +90,12 @@ impl DeliveryWorker {
 
     /// Makes one attempt and stores the result. The channel stays busy until the result is stored,
     /// so that a full disk does not cause duplicates.
-    async fn claim(&self, parcel: PendingDelivery, stop: CancellationToken) -> (i64, ChannelId) {
+    async fn claim(
+        &self,
+        mut parcel: PendingDelivery,
+        stop: CancellationToken,
+    ) -> (i64, ChannelId) {
+        parcel.message.link = (self.link)(&parcel.message.data);
         let result = self.sender.send(&parcel.target, &parcel.message).await;
         let settled = DeliveryResult::after(&parcel, &result, self.clock.now());
         match settled.state {

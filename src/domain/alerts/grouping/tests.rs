@@ -257,3 +257,31 @@ fn only_what_is_of_the_same_rule_condition_and_event_is_added_to() {
     assert!(items_of(&old, &rule, NotificationEvent::Raised).is_none());
     assert!(items_of(&json!("x"), &rule, NotificationEvent::Raised).is_none());
 }
+
+#[test]
+fn a_message_links_to_its_instance_or_to_the_list() {
+    let rule = rule(RuleCondition::State {
+        is: InstanceProblem::NotRunning,
+    });
+    let (barn, attic) = (item("barn", "", ""), item("attic", "", ""));
+    let page = |event, items: &[NotificationItem]| page_of(&said(&rule, event, items, AT).data);
+    let of_barn = format!("/instances/{}", barn.id);
+    let miner = NotificationItem {
+        miner: "bitaxe".into(),
+        ..barn.clone()
+    };
+    assert_eq!(
+        page(NotificationEvent::Raised, &[miner]),
+        format!("{of_barn}/miners")
+    );
+    assert_eq!(page(NotificationEvent::Raised, &[barn.clone()]), of_barn);
+    let both = [barn, attic];
+    assert_eq!(
+        page(NotificationEvent::Raised, &both),
+        "/instances?attention=true"
+    );
+    assert_eq!(page(NotificationEvent::Cleared, &both), "/instances");
+    assert_eq!(page_of(&Value::Null), "/alerts");
+    let hostile = json!({ "instances": [{ "id": "../../evil" }] });
+    assert_eq!(page_of(&hostile), "/alerts");
+}

@@ -7,6 +7,7 @@ mod mail;
 mod posts;
 mod receivers;
 mod refusals;
+mod services;
 
 use super::{MailSecurity, NotifyChannel, NotifyMessage, NotifySender, SendError, Tone};
 use receivers::Authority;

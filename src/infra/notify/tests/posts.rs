@@ -217,7 +217,7 @@ async fn ntfy_gets_no_more_than_it_shows_and_no_empty_members() {
 async fn a_page_that_answers_200_is_no_ntfy_server_and_no_telegram() {
     let receiver = Receiver::with("200 OK", "", "<html>Welcome</html>").await;
     for (channel, name) in [
-        (ntfy(receiver.port, None), "ntfy server"),
+        (ntfy(receiver.port, None), "not from ntfy"),
         (telegram(receiver.port), "Bot API"),
     ] {
         let failed = failure(&sender(), &channel).await;
