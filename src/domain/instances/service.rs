@@ -573,4 +573,4 @@ fn check_free(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -324,3 +324,6 @@ pub fn changes_of(
     })
     .fuse()
 }
+
+#[cfg(test)]
+mod tests;

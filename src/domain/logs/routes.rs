@@ -334,7 +334,7 @@ impl StreamView {
                 if self.is_mixed {
                     render()
                 } else {
-                    batch.render(&self.format, render)
+                    batch.rendering(&self.format, render)
                 }
             }
             LogEvent::Skipped {

@@ -38,7 +38,7 @@ impl LogBatch {
 
     /// What is shown of the records in this format: rendered by the first follower that needs it, and
     /// shared with all others.
-    pub fn render(
+    pub fn rendering(
         &self,
         format: &RecordFormat,
         render: impl FnOnce() -> Option<Bytes>,

@@ -270,7 +270,7 @@ mod tests {
         let mut rendered = 0;
         for _ in 0..200 {
             for as_html in [false, true] {
-                let shown = again.render(&format(as_html), || {
+                let shown = again.rendering(&format(as_html), || {
                     rendered += 1;
                     Some(as_html.to_string().into())
                 });
