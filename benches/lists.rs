@@ -14,7 +14,6 @@ use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use bytes::Bytes;
-use serde_json::json;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -136,7 +135,8 @@ struct RatioCheck {
     connections: usize,
     /// The least ratio in a release build.
     limit: f64,
-    /// The ratio in a debug build when it was recorded: the short form fails below half of it.
+    /// The lower ratio of two runs of a debug build on a busy machine (2026-11-30): the short form fails
+    /// below half of it.
     recorded: f64,
 }
 
@@ -146,35 +146,35 @@ const CHECKS: [RatioCheck; 5] = [
         path: "/api/instances",
         connections: CONNECTIONS,
         limit: 0.6,
-        recorded: 0.0,
+        recorded: 0.21,
     },
     RatioCheck {
         name: "GET /api/instances, one connection",
         path: "/api/instances",
         connections: 1,
         limit: 0.6,
-        recorded: 0.0,
+        recorded: 0.14,
     },
     RatioCheck {
         name: "GET /instances as HTML",
         path: "/instances",
         connections: CONNECTIONS,
         limit: 0.3,
-        recorded: 0.0,
+        recorded: 0.16,
     },
     RatioCheck {
         name: "GET /api/instances?limit=1",
         path: "/api/instances?limit=1",
         connections: CONNECTIONS,
         limit: 0.6,
-        recorded: 0.0,
+        recorded: 0.2,
     },
     RatioCheck {
         name: "GET /api/health",
         path: "/api/health",
         connections: CONNECTIONS,
         limit: 0.6,
-        recorded: 0.0,
+        recorded: 0.27,
     },
 ];
 

@@ -137,10 +137,6 @@ async fn storm(manager: &Server, api: &ManagerApi, ids: &[String], count: usize)
     let current = current();
     let spent = (cpu_time(manager.pid()) - before).as_secs_f64();
     let events: u64 = seen.iter().map(|one| one.borrow().events).sum();
-    let current = seen
-        .iter()
-        .filter(|one| one.borrow().names == names)
-        .count();
     println!(
         "{count} streams: {changes} changes in {} s, {events} events delivered, {:.2} per change and stream; CPU {:.0}% of a core, \
          {:.2} ms per change, {:.2} ms per 1,000 events; resident memory {:.1} MB",
