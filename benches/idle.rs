@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 
+#[expect(dead_code, reason = "each bench uses the part it needs")]
 mod harness;
 
 use std::path::Path;

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use harness::{ManagerApi, Server, resident_kib, simulated_client, solo_config};
+use harness::{ManagerApi, Server, free_port, resident_kib, simulated_client, solo_config};
 
 const SECRET: &str = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n";
 /// The manager's resident memory, kB.
@@ -33,7 +33,9 @@ async fn viewers(root: &Path) {
     let site = format!("http://{}", manager.address);
     let api = ManagerApi::new(&manager);
     let http = jd_manager::infra::http_client::plain().build().unwrap();
-    let config = api.save_config("wide", solo_config(20_000, None)).await;
+    let config = api
+        .save_config("wide", solo_config(free_port(), None))
+        .await;
     let id = api.create_instance("wide", &config).await;
     api.post(&format!("/instances/{id}/start"), json!({})).await;
     tokio::time::sleep(Duration::from_secs(6)).await;

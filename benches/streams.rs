@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use tokio::task::LocalSet;
 
 use harness::{
-    ManagerApi, Server, cpu_time, report, report_at_most, resident_kib, simulated_client,
-    solo_config,
+    ManagerApi, Server, cpu_time, free_port, report, report_at_most, resident_kib,
+    simulated_client, solo_config,
 };
 
 const STREAMS: usize = 2_000;
@@ -238,7 +238,9 @@ async fn run(root: &std::path::Path) {
     ];
     let manager = Server::manager(&root.join("data"), &settings);
     let api = ManagerApi::new(&manager);
-    let config = api.save_config("solo", solo_config(20_000, None)).await;
+    let config = api
+        .save_config("solo", solo_config(free_port(), None))
+        .await;
     let mut ids = Vec::new();
     for number in 0..INSTANCES {
         ids.push(api.create_instance(&format!("rig {number}"), &config).await);

@@ -71,6 +71,12 @@ pub fn simulated_client(root: &Path, flags: &str) -> PathBuf {
     client
 }
 
+/// A port that no program uses now.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
 /// A configuration for solo mining.
 pub fn solo_config(port: u16, monitoring: Option<u16>) -> Value {
     let mut config = json!({
