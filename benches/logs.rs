@@ -6,105 +6,40 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 
+#[expect(dead_code, reason = "each bench uses the part it needs")]
+mod harness;
+
 use jd_manager::infra::log_store::SecretMask;
-use serde_json::{Value, json};
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
+use serde_json::json;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_jd-manager");
+use harness::{ManagerApi, Server, free_port, resident_kib, simulated_client, solo_config};
+
 const SECRET: &str = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n";
 /// The manager's resident memory, kB.
 const MOST_MEMORY: u64 = 60_000;
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
-fn resident_kib(pid: u32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let rss = text
-        .lines()
-        .find_map(|l| l.strip_prefix("VmRSS:"))
-        .unwrap_or("0 kB");
-    rss.split_whitespace()
-        .next()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(0)
-}
-
 /// Twenty requests at once for the log of a client that goes on writing.
 async fn viewers(root: &Path) {
-    let client = root.join("client");
-    let flags = "--no-sockets --miners 0 --line-bytes 60000 --lines-per-second 200";
-    fs::write(
-        &client,
-        format!("#!/bin/sh\nexec '{PROGRAM}' simulate {flags} \"$@\"\n"),
-    )
-    .unwrap();
-    fs::set_permissions(&client, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut manager = Command::new(PROGRAM)
-        .args([
-            "--listen",
-            "127.0.0.1:0",
-            "--log",
-            "warn",
-            "--release-api",
-            "http://127.0.0.1:9",
-            "--data-dir",
-        ])
-        .arg(root.join("data"))
-        .arg("--client")
-        .arg(&client)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut ready = String::new();
-    BufReader::new(manager.stdout.take().unwrap())
-        .read_line(&mut ready)
-        .unwrap();
-    let site = format!(
-        "http://{}",
-        ready
-            .trim()
-            .trim_end_matches('/')
-            .rsplit("http://")
-            .next()
-            .unwrap()
+    let client = simulated_client(
+        root,
+        "--no-sockets --miners 0 --line-bytes 60000 --lines-per-second 200",
     );
+    let client = client.to_str().unwrap();
+    let manager = Server::manager(&root.join("data"), &["--client", client]);
+    let site = format!("http://{}", manager.address);
+    let api = ManagerApi::new(&manager);
     let http = jd_manager::infra::http_client::plain().build().unwrap();
-    let config = json!({ "name": "wide", "config": {
-        "listening_address": "127.0.0.1:20000", "max_supported_version": 2, "min_supported_version": 2,
-        "authority_public_key": "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72", "authority_secret_key": SECRET,
-        "cert_validity_sec": 3600, "shares_per_minute": 6.0, "share_batch_size": 10, "mode": "SOLOMINING", "jdc_signature": "x",
-        "coinbase_reward_script": "addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)", "upstreams": [],
-        "template_provider_type": { "Sv2Tp": { "address": "127.0.0.1:8442" } },
-    }});
-    let post = |path: String, body: Value| {
-        let request = http.post(format!("{site}/api{path}")).json(&body);
-        async move {
-            request
-                .send()
-                .await
-                .unwrap()
-                .error_for_status()
-                .unwrap()
-                .json::<Value>()
-                .await
-                .unwrap()
-        }
-    };
-    let saved = post("/saved-configs".into(), config).await;
-    let made = post(
-        "/instances".into(),
-        json!({ "name": "wide", "config_id": saved["config_id"] }),
-    )
-    .await;
-    let id = made["instance_id"].as_str().unwrap();
-    post(format!("/instances/{id}/start"), json!({})).await;
+    let config = api
+        .save_config("wide", solo_config(free_port(), None))
+        .await;
+    let id = api.create_instance("wide", &config).await;
+    api.post(&format!("/instances/{id}/start"), json!({})).await;
     tokio::time::sleep(Duration::from_secs(6)).await;
-    let idle = resident_kib(manager.id());
+    let idle = resident_kib(manager.pid());
     for path in [
         "",
         "/logs?count=1000",
@@ -155,7 +90,7 @@ async fn viewers(root: &Path) {
                     .error_for_status()
                     .unwrap();
                 longest = longest.max(begun.elapsed());
-                highest = highest.max(resident_kib(manager.id()));
+                highest = highest.max(resident_kib(manager.pid()));
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -171,10 +106,6 @@ async fn viewers(root: &Path) {
             "above the limits"
         );
     }
-    post(format!("/instances/{id}/stop"), json!({})).await;
-    let pid = rustix::process::Pid::from_raw(i32::try_from(manager.id()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    manager.wait().unwrap();
 }
 
 /// How fast a log is looked through for secrets.

@@ -1,24 +1,27 @@
-//! The cost of supervision: log intake compared with `cat`, a keeper's memory, the delay before a
-//! replacement, a manager with fifty instances.
+//! The cost of supervision: log intake compared with `cat`, a keeper's memory, and the delay before a
+//! replacement.
 //!
 //! Some values are compared with a reference measured in the same run on the same machine. Run by
 //! `scripts/bench`; `docs/PERFORMANCE.md` has earlier results. This benchmark never fails.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 
+#[expect(dead_code, reason = "each bench uses the part it needs")]
+mod harness;
+
 use jd_manager::keeper::journal;
 use jd_manager::keeper::machine::{InstanceState, RestartPolicy};
 use jd_manager::keeper::protocol::{
     KeeperCommand as Order, KeeperRequest, KeeperSpec, VERSION, line,
 };
-use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_jd-manager");
+use harness::{PROGRAM, proportional_kib};
+
 /// 149 bytes and a line feed.
 const LINE_BYTES: usize = 150;
 const LINES: usize = 4_000_000;
@@ -58,30 +61,6 @@ fn keep(dir: &Path, spec: &KeeperSpec) -> Child {
         }))
         .unwrap();
     child
-}
-
-fn proportional_kib(pid: u32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let pss = text
-        .lines()
-        .find_map(|l| l.strip_prefix("Pss:"))
-        .unwrap_or("0 kB");
-    pss.split_whitespace()
-        .next()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(0)
-}
-
-fn resident_kib(pid: u32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let rss = text
-        .lines()
-        .find_map(|l| l.strip_prefix("VmRSS:"))
-        .unwrap_or("0 kB");
-    rss.split_whitespace()
-        .next()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(0)
 }
 
 /// Lines a second through the keeper and through `cat`, from the same producer to the same disk.
@@ -160,137 +139,9 @@ fn memory(root: &Path) {
     }
 }
 
-/// A manager with fifty running instances: its memory, its keepers', and what all of them do while
-/// nothing happens.
-async fn fifty(root: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    let client = root.join("client");
-    fs::write(
-        &client,
-        format!("#!/bin/sh\nexec '{PROGRAM}' simulate --no-sockets --miners 0 \"$@\"\n"),
-    )
-    .unwrap();
-    fs::set_permissions(&client, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut manager = Command::new(PROGRAM)
-        .args(["--listen", "127.0.0.1:0", "--log", "warn", "--data-dir"])
-        .arg(root.join("data"))
-        .arg("--client")
-        .arg(&client)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut ready = String::new();
-    BufReader::new(manager.stdout.take().unwrap())
-        .read_line(&mut ready)
-        .unwrap();
-    let url = format!(
-        "http://{}/api",
-        ready
-            .trim()
-            .trim_end_matches('/')
-            .rsplit("http://")
-            .next()
-            .unwrap()
-    );
-    println!("manager, idle: {} KiB RSS", resident_kib(manager.id()));
-    let http = jd_manager::infra::http_client::plain().build().unwrap();
-    for n in 0..50 {
-        let config = json!({ "name": format!("c{n}"), "config": {
-            "listening_address": format!("127.0.0.1:{}", 20_000 + n), "max_supported_version": 2, "min_supported_version": 2,
-            "authority_public_key": "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72",
-            "authority_secret_key": "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n",
-            "cert_validity_sec": 3600, "shares_per_minute": 6.0, "share_batch_size": 10, "mode": "SOLOMINING", "jdc_signature": "x",
-            "coinbase_reward_script": "addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)", "upstreams": [],
-            "template_provider_type": { "Sv2Tp": { "address": "127.0.0.1:8442" } },
-        }});
-        let saved: Value = http
-            .post(format!("{url}/saved-configs"))
-            .json(&config)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
-        let instance = json!({ "name": format!("i{n}"), "config_id": saved["config_id"] });
-        let made: Value = http
-            .post(format!("{url}/instances"))
-            .json(&instance)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
-        let id = made["instance_id"].as_str().unwrap();
-        http.post(format!("{url}/instances/{id}/start"))
-            .send()
-            .await
-            .unwrap()
-            .error_for_status()
-            .unwrap();
-    }
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let list: Value = http
-        .get(format!("{url}/instances"))
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    let running = list["instances"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|i| i["status"] == "running")
-        .count();
-    let keepers: Vec<u32> = fs::read_dir(root.join("data/instances"))
-        .unwrap()
-        .filter_map(|e| {
-            fs::read_to_string(e.unwrap().path().join("keeper.lock"))
-                .ok()?
-                .trim()
-                .parse()
-                .ok()
-        })
-        .collect();
-    let ticks = |pid: u32| -> u64 {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or("").split(' ').collect();
-        fields
-            .get(11..13)
-            .map_or(0, |f| f.iter().filter_map(|n| n.parse::<u64>().ok()).sum())
-    };
-    let all = || ticks(manager.id()) + keepers.iter().map(|pid| ticks(*pid)).sum::<u64>();
-    let before = all();
-    tokio::time::sleep(Duration::from_secs(20)).await;
-    let spent = all() - before;
-    let pss: Vec<u64> = keepers.iter().map(|pid| proportional_kib(*pid)).collect();
-    println!(
-        "manager with {running} running instances: {} KiB RSS; keepers {} to {} KiB PSS; idle CPU of all together {:.2} % of a core",
-        resident_kib(manager.id()),
-        pss.iter().min().unwrap(),
-        pss.iter().max().unwrap(),
-        // A clock tick is 10 ms on every usual Linux.
-        spent as f64 * 10.0 / 20_000.0 * 100.0
-    );
-    let pid = rustix::process::Pid::from_raw(i32::try_from(manager.id()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    let begun = Instant::now();
-    manager.wait().unwrap();
-    println!(
-        "ending it with all its instances: {:.1} s",
-        begun.elapsed().as_secs_f64()
-    );
-}
-
 fn main() {
     let root = tempfile::tempdir().unwrap();
     intake(root.path());
     memory(root.path());
     respawn(root.path());
-    tokio::runtime::Runtime::new()
-        .unwrap()
-        .block_on(fifty(root.path()));
 }

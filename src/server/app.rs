@@ -50,6 +50,10 @@ use crate::web::rate_limit::RateLimiter;
 /// Time for open requests to finish when the manager stops.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
 
+/// Interval of returning free memory to the system. Without it, the memory of two thousand streams stays
+/// with the process after they have ended (docs/PERFORMANCE.md).
+const RELEASE_MEMORY: Duration = Duration::from_secs(30);
+
 /// The subcommand `serve`.
 ///
 /// # Errors
@@ -264,6 +268,7 @@ where
     let serves = format!("serving {url}");
     systemd::ready(&serves);
     tokio::spawn(show_life(instances.clone(), db.clone(), serves.clone()));
+    tokio::spawn(release_memory());
     tokio::spawn(ready(state));
 
     let (cause, ending) = loop {
@@ -385,6 +390,15 @@ fn entrances(settings: &Settings, tls: Option<Arc<TlsState>>) -> ListenConfig {
         socket: settings.socket_path().map(|path| (path, needed)),
         proxies: settings.trusted_proxies.clone(),
         max_connections: usize::try_from(settings.max_connections).unwrap_or(usize::MAX),
+    }
+}
+
+/// Returns free memory to the system regularly; never returns.
+async fn release_memory() {
+    loop {
+        tokio::time::sleep(RELEASE_MEMORY).await;
+        // Other threads wait for it in any case.
+        jd_manager_heap::release_free_memory();
     }
 }
 

@@ -4,6 +4,7 @@
 //! * [`respond`]: pages as HTML, fragment or JSON. [`page_frame`]: the frame around pages. [`problem`]: error responses.
 //! * [`caller`]: who sent the request. [`origin`]: which hosts and sites may send one.
 //! * [`rate_limit`]: requests per address. [`csp`]: security headers. [`sse`]: event streams.
+//! * [`shared_streams`]: streams whose items many readers share.
 //! * [`assets`]: static files. [`glossary`]: terms that pages link to. [`openapi`]: descriptions of operations, and the OpenAPI document.
 //!
 //! `server/router.rs` puts the middleware in order.
@@ -23,6 +24,7 @@ pub mod page_frame;
 pub mod problem;
 pub mod rate_limit;
 pub mod respond;
+pub mod shared_streams;
 pub mod sse;
 
 pub use caller::{Caller, PeerAddress, Role};

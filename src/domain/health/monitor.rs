@@ -21,7 +21,7 @@ use super::stagger::{PACE, StaggerQueue};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
-use crate::domain::instances::ProgramName;
+use crate::domain::instances::{Instance, ProgramName};
 use crate::infra::db::WriteMode;
 use crate::programs::translator::diagnosis::TranslatorLogStatus;
 
@@ -36,7 +36,7 @@ const LIST: Duration = Duration::from_secs(10);
 const WELL: Duration = Duration::from_secs(60);
 /// and of others: many problems take a while to show.
 const NOT_WELL: Duration = Duration::from_secs(10);
-/// Interval of the check for automatic fixes.
+/// Interval of the check of all instances for automatic fixes. Those that change are checked at once.
 const WATCHED: Duration = Duration::from_secs(5);
 /// Interval of saving the read position, besides state changes.
 const SAVED: Duration = Duration::from_secs(60);
@@ -78,6 +78,8 @@ struct MonitoredInstance {
     translator: Option<HealthLogReader<TranslatorLogStatus>>,
     /// Since when part of the log is unread.
     behind_since: Option<Instant>,
+    /// The offset of the state that others see.
+    read_offset: u64,
     saved_offset: u64,
     saved_at: Instant,
     looked_at: Option<Instant>,
@@ -237,19 +239,17 @@ impl HealthMonitor {
         if is_probe {
             self.probed_at = Instant::now();
         }
-        if is_probe || !changed.is_empty() || self.watched_at.elapsed() >= WATCHED {
-            self.watched_at = Instant::now();
-            for instance in self.health.instances().list().await? {
-                if !instance.running || self.is_catching_up(&instance.id) {
-                    continue;
-                }
-                let acted = match self.health.seen(instance).await {
-                    Ok(seen) => self.act(&seen, is_probe).await,
-                    Err(error) => Err(error),
-                };
-                // The others are fixed anyway.
-                fault = fault.or(acted.err());
+        let is_whole = is_probe || self.watched_at.elapsed() >= WATCHED;
+        for instance in self.instances_to_watch(&changed, is_whole).await? {
+            if !instance.running || self.is_catching_up(&instance.id) {
+                continue;
             }
+            let acted = match self.health.seen(instance).await {
+                Ok(seen) => self.act(&seen, is_probe).await,
+                Err(error) => Err(error),
+            };
+            // The others are fixed anyway.
+            fault = fault.or(acted.err());
         }
         if let Some(fault) = fault {
             return Err(fault);
@@ -259,6 +259,24 @@ impl HealthMonitor {
             self.health.record(&all).await?;
         }
         Ok(())
+    }
+
+    /// The instances that may need an automatic fix: those that changed, or all.
+    async fn instances_to_watch(
+        &mut self,
+        changed: &HashSet<InstanceId>,
+        is_whole: bool,
+    ) -> Result<Vec<Instance>> {
+        if is_whole {
+            self.watched_at = Instant::now();
+            return self.health.instances().list().await;
+        }
+        let mut instances = Vec::new();
+        for id in changed {
+            // A deleted instance needs none.
+            instances.extend(self.health.instances().get(*id).await.ok());
+        }
+        Ok(instances)
     }
 
     /// The known state of the instance is an earlier one.
@@ -298,6 +316,7 @@ impl HealthMonitor {
                 reader: Some(reader),
                 translator: has_translator.then(|| translator_reader(&self.health, instance.id)),
                 behind_since: None,
+                read_offset: kept.offset,
                 saved_offset: kept.offset,
                 saved_at: Instant::now(),
                 looked_at: None,
@@ -346,25 +365,30 @@ impl HealthMonitor {
             all
         });
         let (mut changed, mut to_save) = (Vec::new(), Vec::new());
-        for (id, (reader, translator, has_grown), results) in read.await.map_err(Error::internal)? {
+        for (id, (reader, translator, is_newer), results) in read.await.map_err(Error::internal)? {
             let Some(watched) = self.readers.get_mut(&id) else {
                 continue;
             };
-            let (offset, standing) = (reader.offset(), reader.standing.clone());
+            let offset = reader.offset();
+            // Most logs have not grown since the last second.
+            let has_grown = offset != watched.read_offset || matches!(results.0, Ok(true));
+            let standing = has_grown.then(|| reader.standing.clone());
+            watched.read_offset = offset;
             watched.behind_since = reader
                 .is_behind()
                 .then(|| watched.behind_since.unwrap_or_else(Instant::now));
             watched.reader = Some(reader);
             let of_translator = translator
                 .as_ref()
-                .filter(|_| has_grown)
+                .filter(|_| is_newer)
                 .map(|reader| reader.standing.clone());
             watched.translator = translator;
             let has_news = watched.failures.take(id, results.0, results.1);
             let is_late = offset != watched.saved_offset && watched.saved_at.elapsed() >= SAVED;
             self.health.0.change(id, |kept| {
-                kept.offset = offset;
-                kept.standing = standing;
+                if let Some(standing) = standing {
+                    (kept.offset, kept.standing) = (offset, standing);
+                }
                 if let Some(status) = of_translator {
                     kept.translator = status;
                 }

@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::Method;
-use axum::response::sse::Event as SseEvent;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use std::time::Duration;
 use strum::IntoEnumIterator;
@@ -22,6 +22,7 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::streams::{changes_of, status_part};
 use crate::web::extract::MemberReader;
 use crate::web::negotiation::Representation;
+use crate::web::sse::SseEvent;
 use crate::web::{
     ChangeResponse, PageOrStream, PathId, QueryParams, Reply, RequestContext, RequestInput, sse,
 };
@@ -170,7 +171,7 @@ async fn follow(ward: HealthRoutesState, id: InstanceId, as_html: bool) -> Resul
     ))
 }
 
-async fn event(health: &HealthService, id: InstanceId, as_html: bool) -> Result<SseEvent> {
+async fn event(health: &HealthService, id: InstanceId, as_html: bool) -> Result<Bytes> {
     let page = page(health, id).await?;
     if !as_html {
         return SseEvent::default()

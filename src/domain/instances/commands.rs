@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::RwLock;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -77,5 +77,7 @@ pub(super) struct SupervisorInner {
     pub(super) closing: CancellationToken,
     /// A start that takes longer is published again, because a warning is shown from then on.
     pub(super) slow_start: Duration,
+    /// Events could not be saved last: logged once, not for each instance and each retry.
+    pub(super) has_unsaved_events: AtomicBool,
     pub(super) tasks: TaskTracker,
 }

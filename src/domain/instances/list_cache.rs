@@ -38,6 +38,11 @@ pub(super) enum ListView {
         /// What the page shows of its caller: name, role, session.
         frame: PageFrame,
     },
+    /// The table of a page, as an event for its stream.
+    Table {
+        /// That of the overview.
+        is_overview: bool,
+    },
 }
 
 impl ListView {
@@ -45,6 +50,7 @@ impl ListView {
         match self {
             Self::Json => "application/json",
             Self::Page { .. } => "text/html; charset=utf-8",
+            Self::Table { .. } => "text/event-stream",
         }
     }
 }
@@ -141,6 +147,11 @@ impl ListResponse {
             body,
             tag: HeaderValue::try_from(tag).map_err(Error::internal)?,
         })
+    }
+
+    /// Its bytes.
+    pub(super) fn into_body(self) -> Bytes {
+        self.body
     }
 
     /// The response to a request with these headers: 304 if it has the same list.

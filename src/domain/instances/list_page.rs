@@ -1,5 +1,6 @@
 //! Builds the page with all instances, for requests and for the event stream, and its responses.
 
+use bytes::Bytes;
 use std::ops::Deref;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,8 @@ use super::views::InstanceListPage;
 use crate::base::error::{Error, Result};
 use crate::domain::configs::ConfigService;
 use crate::infra::notices::ManagerNotices;
-use crate::web::html_with;
+use crate::web::sse::SseEvent;
+use crate::web::{html, html_with};
 
 /// A list of more instances does not show their addresses for miners.
 pub(super) const MOST_ADDRESSES: usize = 20;
@@ -96,10 +98,10 @@ pub(super) async fn list_response(
     if let Some(kept) = lists.responses.get(&version, part, &view) {
         return Ok(kept);
     }
-    let body = match &view {
+    let body: Bytes = match &view {
         ListView::Json => {
             let page = list_page(lists, false, false, part).await?;
-            serde_json::to_vec(&page).map_err(Error::internal)?
+            serde_json::to_vec(&page).map_err(Error::internal)?.into()
         }
         ListView::Page {
             is_overview,
@@ -113,6 +115,13 @@ pub(super) async fn list_response(
                 .listed_addresses(&page.instances, MOST_ADDRESSES)
                 .await?;
             html_with(&page, frame).map_err(Error::internal)?.into()
+        }
+        ListView::Table { is_overview } => {
+            let page = list_page(lists, *is_overview, true, part).await?;
+            let table = html(&page.as_table()).map_err(Error::internal)?;
+            SseEvent::default().data(format!(
+                "<hx-partial hx-target=\"#table\" hx-swap=\"outerMorph\">{table}</hx-partial>"
+            ))
         }
     };
     let response = ListResponse::new(&view, body)?;

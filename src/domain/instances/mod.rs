@@ -16,7 +16,7 @@
 //! * `service`: the use cases. `bulk`: actions on several instances. `deletion`: deleting. `draft`:
 //!   request bodies.
 //! * [`model`], `history`, `display`: instances and events, and their text. [`streams`]: live
-//!   updates.
+//!   updates, shared by their readers (`stream_keys`).
 //! * `config_trial`: does a client accept a configuration. `node_trial`: does a node accept a client.
 //!   `miner_address`: addresses for miners. `network`: the addresses and the name of this machine.
 //! * `availability`: free names and ports for new instances. `versions`: the client version of an
@@ -48,6 +48,7 @@ mod queries;
 pub mod route_table;
 pub mod routes;
 mod service;
+mod stream_keys;
 pub mod streams;
 mod supervisor;
 mod task;

@@ -378,12 +378,8 @@ async fn show_events(
             lists.instances.get(id).await?;
         }
         let resume = sse::last_event_id::<u64>(headers).and_then(|id| i64::try_from(id).ok());
-        return Ok(follow_events(
-            lists,
-            id,
-            resume.or(after),
-            want.asked.fragment,
-        ));
+        let after = resume.or(after);
+        return Ok(follow_events(lists, id, after, want.asked.fragment).await?);
     }
     want.respond_blocking(events_page(&lists.instances, id, params).await?)
         .await

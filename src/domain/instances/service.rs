@@ -18,6 +18,7 @@ use super::preparation::StartPreparation;
 use super::program::{ClientProgram, ProgramSource};
 use super::programs::ProgramName;
 use super::queries::{self, RowWithConfig};
+use super::stream_keys::InstanceStreams;
 use super::supervisor::{ShutdownMode, Supervisor, has_ended};
 use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
@@ -46,6 +47,7 @@ pub struct InstanceService {
     slow_start: Duration,
     glances: ListExtras,
     rows: Arc<RowCopy<DatabaseVersion, Vec<RowWithConfig>>>,
+    streams: InstanceStreams,
     /// One test at a time.
     pub(super) trying: Arc<Mutex<()>>,
     /// The host name or address to show miners first.
@@ -96,6 +98,7 @@ impl InstanceService {
             source,
             slow_start,
             glances: ListExtras::default(),
+            streams: InstanceStreams::default(),
             trying: Arc::default(),
             advertised_host: None,
         }
@@ -124,6 +127,11 @@ impl InstanceService {
     /// Where other domains store values for lists.
     pub fn glances(&self) -> ListExtras {
         self.glances.clone()
+    }
+
+    /// The streams that readers share.
+    pub(super) fn streams(&self) -> &InstanceStreams {
+        &self.streams
     }
 
     /// The ids of instances as they change.
@@ -565,4 +573,4 @@ fn check_free(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,135 +1,252 @@
 //! The event streams of instances: lists, events and single instances, as JSON for programs and as
-//! parts of pages for htmx.
+//! parts of pages for htmx. What many streams show is rendered once for all of them.
 
 use axum::response::Response;
-use axum::response::sse::Event as SseEvent;
-use futures_util::{StreamExt, stream};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
 use std::time::Duration;
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::history::InstanceEvent;
-use super::list_page::{InstanceListState, list_page};
+use super::list_cache::ListView;
+use super::list_page::{InstanceListState, list_response};
 use super::model::{Instance, ListPart};
 use super::service::InstanceService;
+use super::stream_keys::{EventBatch, EventStreamKey, InstanceStreamKey};
 use super::views::{EventItem, InstanceFragments, ListedEvent};
+use crate::base::error::Result;
 use crate::base::ids::InstanceId;
-use crate::web::sse;
+use crate::web::shared_streams::items;
+use crate::web::sse::{self, SseEvent};
 
 /// Minimum time between two tables for a page that follows the list.
 const COALESCE: Duration = Duration::from_millis(150);
-/// Pause before a failed table is retried.
+/// Pause before a failed rendering or a failed read is retried.
 const AGAIN: Duration = Duration::from_secs(1);
+/// The number of changes, or batches of events, that a reader can be behind.
+const ROOM: usize = 128;
+/// Only the newest table matters.
+const TABLE_ROOM: usize = 1;
 
 /// Changes as they happen: for programs the instance as JSON, for a page its new row; if the list
 /// itself changed, the whole table.
 pub(super) async fn follow(lists: InstanceListState, as_html: bool, is_overview: bool) -> Response {
     let stop = lists.stop.clone();
-    let changes = lists.instances.changes();
-    let notices = lists.notices.subscribe();
+    let shared = &lists.instances.streams().changes;
+    if !as_html {
+        let source = || changed_instances(lists.clone());
+        let changes = shared.subscribe(InstanceStreamKey::List, ROOM, source);
+        return sse::respond(items(changes, || Some(list_event())), stop, as_html);
+    }
+    let key = InstanceStreamKey::Table { is_overview };
+    let tables = shared.subscribe(key, TABLE_ROOM, || tables(lists.clone(), is_overview));
     // The first table contains changes since the page was loaded.
-    let first = if as_html {
-        table(&lists, is_overview).await
-    } else {
-        None
-    };
-    let first = first.map(|html| SseEvent::default().data(html));
-    let events = stream::unfold(
-        (changes, notices, lists),
-        move |(mut changes, mut notices, lists)| {
-            async move {
-                loop {
-                    let changed = tokio::select! {
-                        change = changes.recv() => match change {
-                            Ok(id) => lists.instances.get(id).await.ok().map(|instance| (id, instance)),
-                            Err(RecvError::Lagged(_)) => None,
-                            Err(RecvError::Closed) => return None,
-                        },
-                        // Notices are part of the list.
-                        Ok(()) = notices.changed() => None,
-                    };
-                    if as_html {
-                        // Several changes at the same time result in one table, with the state
-                        // after all of them.
-                        tokio::time::sleep(COALESCE).await;
-                        while matches!(changes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
-                    }
-                    let event = match (changed, as_html) {
-                        (Some((_, instance)), false) => SseEvent::default()
-                            .event("instance")
-                            .json_data(&instance)
-                            .ok(),
-                        // Deleted, or too many changes: the follower reloads the list.
-                        (None, false) => Some(SseEvent::default().event("list").data("{}")),
-                        // A change that cannot be shown now (the database is busy) is shown a
-                        // moment later.
-                        (_, true) => loop {
-                            if let Some(html) = table(&lists, is_overview).await {
-                                break Some(SseEvent::default().data(html));
-                            }
-                            tokio::time::sleep(AGAIN).await;
-                        },
-                    };
-                    if let Some(event) = event {
-                        return Some((event, (changes, notices, lists)));
-                    }
-                }
-            }
-        },
-    );
-    sse::respond(stream::iter(first).chain(events), stop, as_html)
+    let first = table(&lists, is_overview).await.ok();
+    let events = stream::iter(first).chain(items(tables, || None));
+    sse::respond(events, stop, as_html)
 }
 
-async fn table(lists: &InstanceListState, is_overview: bool) -> Option<String> {
-    let page = list_page(lists, is_overview, true, ListPart::WHOLE)
-        .await
-        .ok()?;
-    let html = crate::web::html(&page.as_table()).ok()?;
-    Some(format!(
-        "<hx-partial hx-target=\"#table\" hx-swap=\"outerMorph\">{html}</hx-partial>"
-    ))
+/// The reader reloads the list: an instance was deleted, or the reader missed changes.
+fn list_event() -> Bytes {
+    SseEvent::default().event("list").data("{}")
+}
+
+/// Each change as JSON. Changes at the same time are one item.
+fn changed_instances(lists: InstanceListState) -> impl Stream<Item = Bytes> + Send {
+    let changes = lists.instances.changes();
+    let notices = lists.notices.subscribe();
+    let state = (changes, notices, lists);
+    stream::unfold(state, |(mut changes, mut notices, lists)| async move {
+        let mut changed = Vec::new();
+        let mut is_list = tokio::select! {
+            change = changes.recv() => match change {
+                Ok(id) => {
+                    changed.push(id);
+                    false
+                }
+                Err(RecvError::Lagged(_)) => true,
+                Err(RecvError::Closed) => return None,
+            },
+            // Notices are part of the list.
+            Ok(()) = notices.changed() => true,
+        };
+        loop {
+            match changes.try_recv() {
+                Ok(id) if changed.contains(&id) => {}
+                Ok(id) => changed.push(id),
+                Err(TryRecvError::Lagged(_)) => is_list = true,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        let mut events = Vec::new();
+        for id in changed {
+            let instance = lists.instances.get(id).await.ok();
+            match instance.and_then(|instance| status_event(instance, false)) {
+                Some(event) => events.push(event),
+                None => is_list = true,
+            }
+        }
+        events.extend(is_list.then(list_event));
+        Some((sse::join(events), (changes, notices, lists)))
+    })
+}
+
+/// The table after each change. Several changes at the same time result in one table, with the state
+/// after all of them.
+fn tables(lists: InstanceListState, is_overview: bool) -> impl Stream<Item = Bytes> + Send {
+    let changes = lists.instances.changes();
+    let notices = lists.notices.subscribe();
+    let state = (changes, notices, lists);
+    stream::unfold(state, move |(mut changes, mut notices, lists)| async move {
+        tokio::select! {
+            change = changes.recv() => if matches!(change, Err(RecvError::Closed)) {
+                return None;
+            },
+            Ok(()) = notices.changed() => {}
+        }
+        tokio::time::sleep(COALESCE).await;
+        while matches!(changes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
+        let table = loop {
+            // A change that cannot be shown now (the database is busy) is shown a moment later.
+            match table(&lists, is_overview).await {
+                Ok(table) => break table,
+                Err(_) => tokio::time::sleep(AGAIN).await,
+            }
+        };
+        Some((table, (changes, notices, lists)))
+    })
+}
+
+async fn table(lists: &InstanceListState, is_overview: bool) -> Result<Bytes> {
+    let view = ListView::Table { is_overview };
+    let response = list_response(lists, ListPart::WHOLE, view).await?;
+    Ok(response.into_body())
 }
 
 /// Events as they happen. Each has its id, so a follower that reconnects misses none.
-pub(super) fn follow_events(
+///
+/// # Errors
+/// The history cannot be read.
+pub(super) async fn follow_events(
     lists: InstanceListState,
     of: Option<InstanceId>,
     after: Option<i64>,
     as_html: bool,
-) -> Response {
+) -> Result<Response> {
+    let service = &lists.instances;
+    let (_, newest) = service.history_after(of, None).await?;
+    let reader = |after| EventReader {
+        service: service.clone(),
+        of,
+        as_html,
+        after,
+    };
+    // Subscribed before the reader looks for what it has not seen: nothing is lost in between.
+    let shared = service
+        .streams()
+        .events
+        .subscribe(EventStreamKey { of, as_html }, ROOM, || {
+            event_batches(reader(newest))
+        });
+    let reader = reader(after.unwrap_or(newest));
+    let state = (reader, shared, true);
+    let events = stream::unfold(state, |(mut reader, mut shared, is_behind)| async move {
+        let (batch, is_behind) = reader.next(&mut shared, is_behind).await?;
+        Some((batch.events, (reader, shared, is_behind)))
+    });
     let stop = lists.stop.clone();
-    let changes = lists.instances.changes();
-    let batches = stream::unfold(
-        (lists.instances.clone(), changes, after, true),
-        move |(s, mut changes, after, is_first)| async move {
-            if !is_first && matches!(changes.recv().await, Err(RecvError::Closed)) {
+    // The page of one instance shows its state as well.
+    if let (Some(id), true) = (of, as_html) {
+        let statuses = statuses(service, id, as_html).await?;
+        return Ok(sse::respond(
+            stream::select(events, statuses),
+            stop,
+            as_html,
+        ));
+    }
+    Ok(sse::respond(events, stop, as_html))
+}
+
+/// All new events, for the readers that have seen all earlier ones.
+fn event_batches(reader: EventReader) -> impl Stream<Item = EventBatch> + Send {
+    let changes = reader.service.changes();
+    stream::unfold((reader, changes), |(mut reader, mut changes)| async move {
+        loop {
+            // There may be more than one batch.
+            if let Some(batch) = reader.read().await {
+                return Some((batch, (reader, changes)));
+            }
+            if matches!(changes.recv().await, Err(RecvError::Closed)) {
                 return None;
             }
-            let (found, last) = s
-                .history_after(of, after)
-                .await
-                .unwrap_or((Vec::new(), after.unwrap_or(0)));
-            let mut events: Vec<SseEvent> = found
-                .into_iter()
-                .filter_map(|found| event_of(found, of.is_none(), as_html))
-                .collect();
-            // The page of one instance shows its state as well.
-            if let (Some(id), true) = (of, as_html)
-                && let Ok(instance) = s.get(id).await
-            {
-                events.extend(status_event(instance, true));
+        }
+    })
+}
+
+/// A place in the history, and how events after it are shown.
+struct EventReader {
+    service: InstanceService,
+    of: Option<InstanceId>,
+    as_html: bool,
+    after: i64,
+}
+
+impl EventReader {
+    /// The next events, from the history if it `is_behind`, otherwise the shared ones, and whether it
+    /// is behind after them. None: no more will come.
+    async fn next(
+        &mut self,
+        shared: &mut broadcast::Receiver<EventBatch>,
+        mut is_behind: bool,
+    ) -> Option<(EventBatch, bool)> {
+        loop {
+            if is_behind && let Some(batch) = self.read().await {
+                // There may be more.
+                return Some((batch, true));
             }
-            Some((stream::iter(events), (s, changes, Some(last), false)))
-        },
-    );
-    sse::respond(batches.flatten(), stop, as_html)
+            match shared.recv().await {
+                Ok(batch) if batch.last <= self.after => is_behind = false,
+                // All events between are in it: this reader had seen all when it began to wait.
+                Ok(batch) if batch.first > self.after => {
+                    self.after = batch.last;
+                    return Some((batch, false));
+                }
+                // It has seen a part of the batch, or missed one.
+                Ok(_) | Err(RecvError::Lagged(_)) => is_behind = true,
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// The next events from the history, if there are any. Waits until it can be read.
+    async fn read(&mut self) -> Option<EventBatch> {
+        let (found, last) = loop {
+            match self.service.history_after(self.of, Some(self.after)).await {
+                Ok(read) => break read,
+                Err(_) => tokio::time::sleep(AGAIN).await,
+            }
+        };
+        let first = found.first()?.0.id;
+        let is_named = self.of.is_none();
+        let events = found
+            .into_iter()
+            .filter_map(|found| event_of(found, is_named, self.as_html));
+        self.after = last;
+        Some(EventBatch {
+            first,
+            last,
+            events: sse::join(events),
+        })
+    }
 }
 
 fn event_of(
     (event, instance_name): (InstanceEvent, String),
     is_named: bool,
     as_html: bool,
-) -> Option<SseEvent> {
-    let sse = SseEvent::default().id(event.id.to_string());
+) -> Option<Bytes> {
+    let sse = SseEvent::default().id(event.id);
     if as_html {
         let html = EventItem {
             event,
@@ -149,6 +266,24 @@ fn event_of(
     }
 }
 
+/// The status of one instance now and after each change, as events; ends when it is deleted.
+///
+/// # Errors
+/// It does not exist.
+pub async fn statuses(
+    s: &InstanceService,
+    id: InstanceId,
+    as_html: bool,
+) -> Result<impl Stream<Item = Bytes> + Send + use<>> {
+    let render = move |instance| std::future::ready(status_event(instance, as_html));
+    let source = || changes_of(s, id).filter_map(render);
+    let key = InstanceStreamKey::Status { id, as_html };
+    // Subscribed before reading: a change in between is sent twice instead of being lost.
+    let changes = s.streams().changes.subscribe(key, ROOM, source);
+    let now = status_event(s.get(id).await?, as_html);
+    Ok(stream::iter(now).chain(items(changes, || None)))
+}
+
 /// The new status block of an instance page; none if the template fails, which is a bug.
 pub fn status_part(instance: Instance) -> Option<String> {
     let html = crate::web::html(&InstanceFragments { instance, here: "" }.as_status()).ok()?;
@@ -158,7 +293,7 @@ pub fn status_part(instance: Instance) -> Option<String> {
 }
 
 /// A change of one instance for its page.
-pub fn status_event(instance: Instance, as_html: bool) -> Option<SseEvent> {
+fn status_event(instance: Instance, as_html: bool) -> Option<Bytes> {
     if as_html {
         Some(SseEvent::default().data(status_part(instance)?))
     } else {
@@ -173,7 +308,7 @@ pub fn status_event(instance: Instance, as_html: bool) -> Option<SseEvent> {
 pub fn changes_of(
     s: &InstanceService,
     id: InstanceId,
-) -> impl futures_util::Stream<Item = Instance> + Send + use<> {
+) -> impl Stream<Item = Instance> + Send + use<> {
     let (s, changes) = (s.clone(), s.changes());
     stream::unfold((s, changes), move |(s, mut changes)| async move {
         loop {
@@ -189,3 +324,6 @@ pub fn changes_of(
     })
     .fuse()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 //! Ownership: the keeper owns the client. The task (an [`InstanceTask`]) owns the connection to the
 //! keeper. Everything else has a [`TaskHandle`].
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -60,6 +60,7 @@ impl Supervisor {
             status_changes: AtomicU64::new(0),
             closing: CancellationToken::new(),
             slow_start,
+            has_unsaved_events: AtomicBool::new(false),
             tasks: TaskTracker::new(),
         }))
     }

@@ -513,7 +513,11 @@ impl InstanceTask {
         }
         match self.keeper {
             KeeperConnection::Present(_) => {
-                self.catch_up().await;
+                let before = self.offset;
+                if self.catch_up().await && self.offset != before {
+                    // The status was published before its events were saved.
+                    let _ = self.shared.changes.send(self.id);
+                }
             }
             KeeperConnection::Silent | KeeperConnection::Absent => self.find_keeper().await,
         }
@@ -770,11 +774,16 @@ impl InstanceTask {
         {
             Ok(()) => {
                 self.offset = end;
+                let unsaved = &self.shared.has_unsaved_events;
+                unsaved.store(false, Ordering::Relaxed);
                 true
             }
             Err(e) => {
-                // Nothing is lost: it is still in the journal.
-                tracing::error!(instance = %id, error = %e, "cannot save the instance's events yet");
+                let unsaved = &self.shared.has_unsaved_events;
+                if !unsaved.swap(true, Ordering::Relaxed) {
+                    // Nothing is lost: they are still in the journals.
+                    tracing::warn!(instance = %id, error = %e, "cannot save events of instances yet; jd-manager will retry every 2 s");
+                }
                 self.look_again = Some(Instant::now() + LOOK_AGAIN);
                 false
             }

@@ -4,11 +4,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
-use axum::response::sse::Event as SseEvent;
 use axum::response::{IntoResponse, Response};
-use futures_util::{Stream, StreamExt, stream};
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt};
 use serde_json::json;
-use tokio_stream::wrappers::ReceiverStream;
 
 use super::offset::{LogOffset, LogSelection};
 use super::service::{LogPosition, LogService};
@@ -21,8 +20,9 @@ use crate::base::ids::InstanceId;
 use crate::domain::configs::views::notes::Warnings;
 use crate::domain::configs::{ClientVersion, ConfigService};
 use crate::domain::instances::{Instance, ProgramName, streams};
-use crate::infra::log_store::{LogEvent, LogFilter, LogRecord};
+use crate::infra::log_store::{LogEvent, LogFilter, LogRecord, RecordFormat};
 use crate::web::negotiation::Representation;
+use crate::web::sse::SseEvent;
 use crate::web::{LogForms, PageForms, PathId, QueryParams, Reply, RequestContext, sse};
 
 /// The default number of records on a page.
@@ -266,99 +266,91 @@ async fn follow(
         }
         LogPosition::End => {}
     }
-    // Subscribe before reading: a change in between is sent twice instead of being lost.
-    let changes = streams::changes_of(logs.instances(), id);
-    let (instance, mut followers) = logs.follow(id, selection, begin).await?;
-    let filter = asked.filter;
-
-    // The follower runs in a task, so that both sources can be awaited without losing a position.
-    // The channel is short: a viewer that does not read blocks only its own task and uses little
-    // memory.
-    let (send, receive) = tokio::sync::mpsc::channel::<SseEvent>(1);
+    let mut statuses = streams::statuses(logs.instances(), id, as_html)
+        .await?
+        .boxed();
+    let status = statuses.next().await;
+    let followers = logs.follow(id, selection, begin).await?;
     let view = StreamView {
         id,
-        filter,
-        as_html,
+        format: RecordFormat {
+            as_html,
+            filter: asked.filter,
+        },
         is_mixed: selection == LogSelection::All,
     };
-    let mut opening: Vec<SseEvent> = streams::status_event(instance, as_html)
-        .into_iter()
-        .collect();
+    let mut opening = Vec::from_iter(status);
     for (program, record) in &first {
         place = place.with(*program, record.seq);
         opening.extend(view.records(*program, &[record], |_| place));
     }
-    tokio::spawn(async move {
-        let mut changes = std::pin::pin!(changes);
+    let lines = stream::unfold((followers, view), |(mut followers, view)| async move {
         loop {
-            let events = tokio::select! {
-                heard = followers.next() => match heard {
-                    Some((program, event)) => {
-                        view.events(program, &event, |seq| followers.place(program, seq))
-                    }
-                    None => return,
-                },
-                changed = changes.next() => match changed {
-                    Some(instance) => streams::status_event(instance, as_html).into_iter().collect(),
-                    None => return,
-                },
-                () = send.closed() => return,
-            };
-            for event in events {
-                if send.send(event).await.is_err() {
-                    return;
-                }
+            let (program, event) = followers.next().await?;
+            let place = |seq| followers.place(program, seq);
+            if let Some(events) = view.events(program, &event, place) {
+                return Some((events, (followers, view)));
             }
         }
     });
-    let events: std::pin::Pin<Box<dyn Stream<Item = SseEvent> + Send>> =
-        Box::pin(stream::iter(opening).chain(ReceiverStream::new(receive)));
+    // Each of them ends both: the instance was deleted, or the manager stops.
+    let or_end = |events: BoxStream<'static, Bytes>| {
+        let end = stream::once(std::future::ready(None));
+        events.map(Some).chain(end)
+    };
+    let live = stream::select(or_end(lines.boxed()), or_end(statuses));
+    let live = live.take_while(|event| std::future::ready(event.is_some()));
+    let live = live.filter_map(std::future::ready);
+    let events = stream::iter(opening).chain(live);
     Ok(sse::respond(events, logs.stop(), as_html))
 }
 
 /// How a stream shows records.
 struct StreamView {
     id: InstanceId,
-    filter: LogFilter,
-    as_html: bool,
+    format: RecordFormat,
     is_mixed: bool,
 }
 
 impl StreamView {
-    /// The events for one event of a program's log. `place`: the place after a record.
+    /// The events for one event of a program's log; none if the filter leaves nothing of it. `place`:
+    /// the place after a record.
     fn events(
         &self,
         program: ProgramName,
         event: &LogEvent,
         place: impl Fn(u64) -> LogOffset,
-    ) -> Vec<SseEvent> {
+    ) -> Option<Bytes> {
         match event {
-            LogEvent::Records(records) => {
-                let passing: Vec<&LogRecord> = records
-                    .iter()
-                    .map(AsRef::as_ref)
-                    .filter(|record| self.filter.matches(record))
-                    .collect();
-                self.records(program, &passing, place)
+            LogEvent::Records(batch) => {
+                let render = || {
+                    let filter = &self.format.filter;
+                    let records = batch.iter().map(AsRef::as_ref);
+                    let passing: Vec<&LogRecord> =
+                        records.filter(|record| filter.matches(record)).collect();
+                    self.records(program, &passing, &place)
+                };
+                // Places in both logs differ between readers, so their events do as well.
+                if self.is_mixed {
+                    render()
+                } else {
+                    batch.rendering(&self.format, render)
+                }
             }
             LogEvent::Skipped {
                 lines,
                 exact,
                 until,
             } => {
-                let event = SseEvent::default().id(place(*until).to_string());
-                if self.as_html {
-                    vec![event.data(appended(&format!(
+                let event = SseEvent::default().id(place(*until));
+                if self.format.as_html {
+                    Some(event.data(appended(&format!(
                         "<div class=\"line skipped\">{}</div>",
                         skipped_text(*lines, *exact)
-                    )))]
+                    ))))
                 } else {
                     let skipped = json!({ "program": program, "lines": lines, "exact": exact, "until": until });
-                    event
-                        .event("skipped")
-                        .json_data(skipped)
-                        .into_iter()
-                        .collect()
+                    event.event("skipped").json_data(skipped).ok()
                 }
             }
         }
@@ -369,22 +361,20 @@ impl StreamView {
         program: ProgramName,
         records: &[&LogRecord],
         place: impl Fn(u64) -> LogOffset,
-    ) -> Vec<SseEvent> {
-        let Some(last) = records.last() else {
-            return Vec::new();
-        };
-        if !self.as_html {
+    ) -> Option<Bytes> {
+        let last = records.last()?;
+        if !self.format.as_html {
             let event = |record: &&LogRecord| {
                 let data = ProgramRecord {
                     program,
                     record: (*record).clone(),
                 };
                 SseEvent::default()
-                    .id(place(record.seq).to_string())
+                    .id(place(record.seq))
                     .json_data(data)
                     .ok()
             };
-            return records.iter().filter_map(event).collect();
+            return Some(sse::join(records.iter().filter_map(event)));
         }
         let fragment = LogLinesFragment {
             id: self.id,
@@ -392,14 +382,12 @@ impl StreamView {
             is_mixed: self.is_mixed,
             records,
         };
-        match crate::web::html(&fragment) {
-            Ok(html) => vec![
-                SseEvent::default()
-                    .id(place(last.seq).to_string())
-                    .data(appended(&html)),
-            ],
-            Err(_) => Vec::new(),
-        }
+        let html = crate::web::html(&fragment).ok()?;
+        Some(
+            SseEvent::default()
+                .id(place(last.seq))
+                .data(appended(&html)),
+        )
     }
 }
 

@@ -126,21 +126,19 @@ impl LogService {
         id: InstanceId,
         selection: LogSelection,
         after: Option<LogOffset>,
-    ) -> Result<(Instance, LogFollowers)> {
-        let instance = self.instances.get(id).await?;
+    ) -> Result<LogFollowers> {
         let follower = |program| {
             let hub = self.hub(id, program);
             let after = after.map(|after| after.of(program));
             async move { hub.follow(after).await }
         };
-        let followers = match selection.program() {
+        Ok(match selection.program() {
             Some(program) => LogFollowers::One(program, follower(program).await?),
             None => LogFollowers::Both {
                 client: follower(ProgramName::Client).await?,
                 translator: follower(ProgramName::Translator).await?,
             },
-        };
-        Ok((instance, followers))
+        })
     }
 
     fn hub(&self, id: InstanceId, program: ProgramName) -> LogHub {

@@ -7,8 +7,8 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
 };
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::sse::Event as SseEvent;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::stream;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -29,6 +29,7 @@ use crate::base::ids::InstanceId;
 use crate::domain::instances::streams::status_part;
 use crate::web::negotiation::{MetricForms, ScrapeForms, SeriesForms};
 use crate::web::respond::{WHOLE_LIST_BYTES, count_fitting_in};
+use crate::web::sse::SseEvent;
 use crate::web::{PathId, QueryParams, Reply, Representation, RequestContext, sse};
 
 /// The default limit of points if neither a limit nor times are given.
@@ -443,7 +444,7 @@ async fn charts(
     id: InstanceId,
     mut asked: MetricQuery,
     length: Duration,
-) -> Result<SseEvent> {
+) -> Result<Bytes> {
     let now = Timestamp::now();
     if !asked.choice.range.is_empty() {
         // A relative range moves on; fixed times stay.
@@ -463,7 +464,7 @@ async fn charts(
     )))
 }
 
-async fn figures(board: &MetricsRoutesState, id: InstanceId) -> Result<SseEvent> {
+async fn figures(board: &MetricsRoutesState, id: InstanceId) -> Result<Bytes> {
     let figures = board.metrics.latest(id).await?;
     SseEvent::default()
         .event("metrics")

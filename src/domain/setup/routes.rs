@@ -3,7 +3,6 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::sse::Event as SseEvent;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use futures_util::{StreamExt, stream};
 
@@ -22,6 +21,7 @@ use crate::domain::instances::Instance;
 use crate::domain::instances::streams::changes_of;
 use crate::web::extract::{MOST_UNKNOWN, unknown_field};
 use crate::web::negotiation::Representation;
+use crate::web::sse::SseEvent;
 use crate::web::{
     ChangeResponse, MessageResponse, PageOrStream, PathId, ProblemResponse, QueryParams, Reply,
     RequestContext, RequestInput, html, sse,

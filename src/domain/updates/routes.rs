@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::{FromRequest, Multipart, Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 
@@ -27,6 +26,7 @@ use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::JobId;
 use crate::web::extract::{EmptyForm, MaybeInput, MemberReader, PathId};
 use crate::web::negotiation::{Offers, PageOrStream, Representation};
+use crate::web::sse::SseEvent;
 use crate::web::{
     ChangeResponse, MessageResponse, ProblemResponse, QueryParams, Reply, RequestContext,
     RequestInput, sse,
@@ -159,11 +159,11 @@ fn follow(updates: &UpdateService, job: UpdateJob, as_html: bool) -> Response {
     let event = move |job: UpdateJob| {
         if as_html {
             let html = crate::web::html(&JobPage { job }.as_job()).ok()?;
-            return Some(Event::default().data(format!(
+            return Some(SseEvent::default().data(format!(
                 "<hx-partial hx-target=\"#job\" hx-swap=\"outerMorph\">{html}</hx-partial>"
             )));
         }
-        Event::default().event("job").json_data(&job).ok()
+        SseEvent::default().event("job").json_data(&job).ok()
     };
     let is_over = job.stage.is_over();
     let changes = stream::unfold((told, is_over), move |(mut told, is_over)| async move {

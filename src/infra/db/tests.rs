@@ -213,6 +213,37 @@ async fn while_another_process_holds_the_lock_prompt_writes_fail_fast_and_reads_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn prompt_writes_wait_in_a_queue_that_moves_and_fail_in_one_that_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    let slow = |millis| {
+        let db = db.clone();
+        tokio::spawn(async move {
+            let wait = move |_: &mut SqliteConnection| {
+                std::thread::sleep(Duration::from_millis(millis));
+                Ok(())
+            };
+            db.write_as(WriteMode::UNSYNCED, wait).await
+        })
+    };
+    let queue: Vec<_> = (0..12).map(|_| slow(100)).collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let begun = std::time::Instant::now();
+    let prompt = WriteMode::UNSYNCED.prompt();
+    db.write_as(prompt, insert).await.unwrap();
+    assert!(begun.elapsed() > Duration::from_secs(1));
+    for written in futures_util::future::join_all(queue).await {
+        written.unwrap().unwrap();
+    }
+    let stuck = slow(2_000);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let begun = std::time::Instant::now();
+    db.write_as(prompt, insert).await.unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    stuck.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn confirmed_changes_are_counted_and_soon_in_the_file_itself() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path()).unwrap();

@@ -18,7 +18,8 @@ use crate::base::error::{Error, Result};
 const TURN: Duration = Duration::from_secs(10);
 /// The time limit for the lock of another process.
 const LOCK: Duration = Duration::from_secs(5);
-/// Both limits for a prompt write, and for a write after a failed one.
+/// Both limits together for a prompt write, and for one after a failed one, from the last write that was
+/// finished: it waits in a queue that moves, up to [`TURN`].
 const PROMPT: Duration = Duration::from_millis(300);
 const PROMPT_WHILE_BLOCKED: Duration = Duration::from_millis(20);
 
@@ -42,8 +43,8 @@ impl WriteMode {
         is_prompt: false,
     };
 
-    /// The same, but it fails within 300 ms if the database is busy. For writes that a request must
-    /// not wait for; the caller retries later.
+    /// The same, but it fails if no write is finished within 300 ms, for example because another
+    /// process holds the lock. For writes that a request must not wait for; the caller retries later.
     pub const fn prompt(self) -> Self {
         Self {
             is_prompt: true,
@@ -72,6 +73,8 @@ pub(super) struct DatabaseWriter {
     is_blocked: AtomicBool,
     /// The number of transactions that changed something.
     commits: AtomicU64,
+    /// The number of writes that did not fail because of a lock.
+    finished: AtomicU64,
     /// Notified after a durable change.
     pub(super) changed: Notify,
     pub(super) marker: ChangeMarker,
@@ -89,6 +92,7 @@ impl DatabaseWriter {
             is_locked,
             is_blocked,
             commits: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
             changed: Notify::new(),
             marker,
         }
@@ -170,14 +174,23 @@ impl Db {
             (true, false) => (PROMPT, PROMPT),
             (true, true) => (PROMPT_WHILE_BLOCKED, PROMPT_WHILE_BLOCKED),
         };
-        let Ok(permit) = tokio::time::timeout(turn, writer.turn.clone().acquire_owned()).await
-        else {
-            writer.is_blocked.store(true, Ordering::Relaxed);
-            return Err(busy());
+        let mut acquire = std::pin::pin!(writer.turn.clone().acquire_owned());
+        let (mut waits_since, mut finished) = (begun, writer.finished.load(Ordering::Relaxed));
+        let permit = loop {
+            if let Ok(permit) = tokio::time::timeout(turn, &mut acquire).await {
+                break permit.map_err(Error::internal)?;
+            }
+            let finished_before = finished;
+            finished = writer.finished.load(Ordering::Relaxed);
+            // Two hundred instances that start at once are a long queue, and no outage.
+            if !mode.is_prompt || finished == finished_before || begun.elapsed() >= TURN {
+                writer.is_blocked.store(true, Ordering::Relaxed);
+                return Err(busy());
+            }
+            waits_since = Instant::now();
         };
-        let permit = permit.map_err(Error::internal)?;
         let lock = if mode.is_prompt {
-            lock.saturating_sub(begun.elapsed())
+            lock.saturating_sub(waits_since.elapsed())
         } else {
             lock
         };
@@ -193,6 +206,8 @@ impl Db {
             if result.as_ref().is_err_and(Error::is_database_lock) {
                 writer.is_locked.store(true, Ordering::Relaxed);
                 writer.is_blocked.store(true, Ordering::Relaxed);
+            } else {
+                writer.finished.fetch_add(1, Ordering::Relaxed);
             }
             result
         })

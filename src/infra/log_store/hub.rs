@@ -2,7 +2,8 @@
 //!
 //! While there are followers, one task per hub checks ten times a second whether the log has grown,
 //! reads and parses new data once, keeps the newest records in a bounded ring, and publishes the end
-//! of the stream. A follower is only a position; it takes new records from the ring when it has time.
+//! of the stream. A follower is only a position; it takes new records from the ring when it has time,
+//! in the same batches as the others.
 //! A follower that is too slow for the ring reads from the files if it missed little. Otherwise it gets
 //! the exact number of skipped lines. A stuck viewer therefore costs only its position. The task ends
 //! and the ring is freed with the last follower.
@@ -11,6 +12,7 @@
 //! file that is in constant use; moving them to another thread would cost more than the calls. Must
 //! not know: HTTP, the use of events.
 
+use super::batch::LogBatch;
 use super::record::{LogParser, LogRecord, RawRecord, SHOWN_MAX};
 pub use super::ring::{BATCH, BATCH_BYTES, RESUME_RECORDS, RING_BYTES, RING_RECORDS};
 use super::ring::{RecordRing, RingView, StreamMark};
@@ -38,7 +40,7 @@ const LOOK_AROUND_TICKS: u32 = 10;
 pub enum LogEvent {
     /// The next records, oldest first: at least one, at most [`BATCH`]. The last one's `seq` is the
     /// position reached.
-    Records(Vec<Arc<LogRecord>>),
+    Records(Arc<LogBatch>),
     /// Lines skipped because this follower was too slow or requested old lines.
     Skipped {
         /// The number of lines.
@@ -274,14 +276,15 @@ impl LogTailer {
         let Some(end) = found.last().map(|(record, _)| record.seq) else {
             return;
         };
+        let with_end = |(record, lines): (LogRecord, u64)| {
+            let end = StreamMark {
+                seq: record.seq,
+                lines: lines.cast_signed(),
+            };
+            (Arc::new(record), end)
+        };
         if let Some(ring) = &mut self.shared.state().ring {
-            for (record, lines) in found {
-                let end = StreamMark {
-                    seq: record.seq,
-                    lines: lines.cast_signed(),
-                };
-                ring.push(Arc::new(record), end);
-            }
+            ring.publish(found.into_iter().map(with_end).collect());
         }
         self.shared.published.send_replace(end);
     }
@@ -474,7 +477,8 @@ impl MissedLines {
                     .lines
                     .saturating_add_unsigned(found.lines),
             )),
-            event: (!records.is_empty()).then_some(LogEvent::Records(records)),
+            event: (!records.is_empty())
+                .then(|| LogEvent::Records(Arc::new(LogBatch::new(records)))),
         })
     }
 

@@ -9,7 +9,7 @@
 //! * [`ansi`]: terminal escapes in messages. [`mask`]: hides secret keys.
 //! * [`tail`]: pages of records, and everything as text. Blocking.
 //! * [`count`]: lines by level. [`hub`]: follows live, for many viewers at the cost of one
-//!   (`ring`).
+//!   (`ring`); `batch`: what is rendered once for all of them.
 //!
 //! File names and line headers are defined in `keeper/segment.rs` and `keeper/level.rs`, because the
 //! keeper writes them. Independent of instances, HTTP and the database.
@@ -19,6 +19,7 @@ pub mod count;
 pub mod filter;
 pub mod hub;
 
+mod batch;
 pub mod mask;
 pub mod record;
 mod ring;
@@ -30,6 +31,7 @@ pub mod tail;
 mod test_writer;
 
 pub use crate::keeper::level::LogLevel;
+pub use batch::{LogBatch, RecordFormat};
 pub use filter::LogFilter;
 pub use hub::{LogEvent, LogFollower, LogHub};
 pub use mask::SecretMask;

@@ -2,9 +2,11 @@
 //!
 //! Independent of files, tasks, followers.
 
+use super::batch::LogBatch;
 use super::record::LogRecord;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// The maximum number of records in the ring. It is small, because every followed instance has a ring
 /// and older records are in the files. A full ring with lines of 160 bytes needs a third of a MiB.
@@ -15,6 +17,9 @@ pub const RING_BYTES: usize = 512 * 1024;
 pub const BATCH: usize = 200;
 /// The maximum number of message bytes in an event, not counting its first record.
 pub const BATCH_BYTES: usize = 64 * 1024;
+/// How long followers get the batches as they were published, with what was rendered of them. Those that
+/// are later get batches of their own.
+const SHARED_FOR: Duration = Duration::from_secs(1);
 /// A follower that missed more continues with this number of the newest records, or about this number
 /// of lines if the ring is shorter.
 pub const RESUME_RECORDS: usize = 500;
@@ -49,6 +54,8 @@ impl StreamMark {
 pub struct RecordRing {
     entries: VecDeque<(Arc<LogRecord>, StreamMark)>,
     bytes: usize,
+    /// The newest batches, as they were published.
+    recent: VecDeque<RecentBatch>,
     /// The start of the oldest record.
     from: StreamMark,
     /// The end of the newest record.
@@ -63,14 +70,42 @@ impl RecordRing {
         Self {
             entries: VecDeque::new(),
             bytes: 0,
+            recent: VecDeque::new(),
             from: mark,
             to: mark,
             epoch,
         }
     }
 
+    /// Adds records, each with its end; removes the oldest records if necessary.
+    pub fn publish(&mut self, records: Vec<(Arc<LogRecord>, StreamMark)>) {
+        let now = Instant::now();
+        self.recent
+            .retain(|batch| now.duration_since(batch.published) < SHARED_FOR);
+        let mut records = records.into_iter().peekable();
+        while records.peek().is_some() {
+            let (from, mut bytes, mut batch) = (self.to.seq, 0, Vec::new());
+            while batch.len() < BATCH
+                && bytes <= BATCH_BYTES
+                && let Some((record, end)) = records.next()
+            {
+                bytes += record.message.len();
+                batch.push(record.clone());
+                self.push(record, end);
+            }
+            self.recent.push_back(RecentBatch {
+                from,
+                to: self.to,
+                published: now,
+                batch: Arc::new(LogBatch::new(batch)),
+            });
+        }
+        let oldest = self.from.seq;
+        self.recent.retain(|batch| batch.from >= oldest);
+    }
+
     /// Adds the record that ends at `end`; removes the oldest records if necessary.
-    pub fn push(&mut self, record: Arc<LogRecord>, end: StreamMark) {
+    fn push(&mut self, record: Arc<LogRecord>, end: StreamMark) {
         self.bytes += record.message.len();
         self.to = end;
         self.entries.push_back((record, end));
@@ -89,6 +124,9 @@ impl RecordRing {
         if at >= self.to.seq {
             return RingView::UpToDate;
         }
+        if let Some(recent) = self.recent.iter().find(|batch| batch.from == at) {
+            return RingView::Records(recent.batch.clone(), recent.to);
+        }
         let index = self.entries.partition_point(|(_, end)| end.seq <= at);
         let begin = if index == 0 {
             self.from
@@ -103,14 +141,18 @@ impl RecordRing {
                     true
                 }
             };
+            // It ends where a shared batch begins, so that this follower gets that next.
+            let next = self.recent.iter().find(|batch| batch.from > at);
+            let limit = next.map_or(u64::MAX, |batch| batch.from);
             let records = self
                 .entries
                 .range(index..)
                 .take(BATCH)
+                .take_while(|(_, end)| end.seq <= limit)
                 .map(|(record, _)| record);
             let batch: Vec<_> = records.cloned().take_while(fits).collect();
             let end = self.entries[index + batch.len() - 1].1;
-            return RingView::Records(batch, end);
+            return RingView::Records(Arc::new(LogBatch::new(batch)), end);
         }
         // Before the ring, or inside one of its records: a follower may have seen the first part
         // before the task started.
@@ -130,12 +172,23 @@ impl RecordRing {
     }
 }
 
+/// A batch as it was published.
+#[derive(Debug)]
+struct RecentBatch {
+    /// The start of its first record.
+    from: u64,
+    /// The end of its last record.
+    to: StreamMark,
+    published: Instant,
+    batch: Arc<LogBatch>,
+}
+
 /// See [`RecordRing::look`].
 pub enum RingView {
     /// There is nothing new.
     UpToDate,
     /// Records, and the end of the last one.
-    Records(Vec<Arc<LogRecord>>, StreamMark),
+    Records(Arc<LogBatch>, StreamMark),
     /// The data up to `to` must be read from the files; or continue at `resume`, if the ring is long
     /// enough.
     Behind {
@@ -187,6 +240,44 @@ mod tests {
             }
         }
         assert!(matches!(ring.look(40), RingView::UpToDate));
+    }
+
+    #[test]
+    fn followers_share_batches_and_a_late_one_reaches_them() {
+        let mut ring = RecordRing::new(StreamMark { seq: 0, lines: 0 }, 1);
+        let numbered = |seq: u64| {
+            let lines = seq.cast_signed();
+            (record(seq, "m"), StreamMark { seq, lines })
+        };
+        let view = |ring: &RecordRing, at| match ring.look(at) {
+            RingView::Records(batch, end) => (batch, end.seq),
+            _ => panic!("{at}"),
+        };
+        ring.publish((1..=10).map(numbered).collect());
+        ring.publish((11..=310).map(numbered).collect());
+        let (middle, end) = view(&ring, 1);
+        assert_eq!((middle.len(), end), (9, 10));
+        let (newest, end) = view(&ring, 10);
+        assert_eq!((newest.len(), end), (BATCH, 10 + BATCH as u64));
+        ring.publish((311..=312).map(numbered).collect());
+        let (again, _) = view(&ring, 10);
+        assert!(Arc::ptr_eq(&again, &newest));
+        // Rendered once per format.
+        let format = |as_html| super::super::RecordFormat {
+            as_html,
+            filter: super::super::LogFilter::default(),
+        };
+        let mut rendered = 0;
+        for _ in 0..200 {
+            for as_html in [false, true] {
+                let shown = again.rendering(&format(as_html), || {
+                    rendered += 1;
+                    Some(as_html.to_string().into())
+                });
+                assert_eq!(shown.unwrap(), as_html.to_string());
+            }
+        }
+        assert_eq!(rendered, 2);
     }
 
     #[test]

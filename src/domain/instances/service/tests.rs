@@ -16,16 +16,16 @@ use diesel::sqlite::SqliteConnection;
 use tokio_util::sync::CancellationToken;
 
 /// A manager, and another process that writes the same database.
-struct World {
-    lists: InstanceListServices,
-    own: Db,
+pub(in super::super) struct World {
+    pub(in super::super) lists: InstanceListServices,
+    pub(in super::super) own: Db,
     other: Db,
     notices: ManagerNotices,
     _dir: tempfile::TempDir,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(in super::super) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (own, other) = (Db::open(dir.path()).unwrap(), Db::open(dir.path()).unwrap());
         let (config, second) = (ConfigId::random(), ConfigId::random());
@@ -113,7 +113,7 @@ fn health(score: u32) -> super::super::HealthSummary {
     }
 }
 
-async fn run(db: &Db, mode: WriteMode, statements: Vec<String>) -> Result<()> {
+pub(in super::super) async fn run(db: &Db, mode: WriteMode, statements: Vec<String>) -> Result<()> {
     db.write_as(mode, move |c: &mut SqliteConnection| {
         for text in statements {
             diesel::sql_query(text).execute(c)?;
