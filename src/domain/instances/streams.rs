@@ -1,93 +1,18 @@
-//! The event streams of instances: lists, events and single instances, as JSON for programs and as
-//! parts of pages for htmx.
+//! The event streams of events and single instances, as JSON for programs and as parts of pages for
+//! htmx.
 
 use axum::response::Response;
 use axum::response::sse::Event as SseEvent;
 use futures_util::{StreamExt, stream};
-use std::time::Duration;
-use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::broadcast::error::RecvError;
 
 use super::history::InstanceEvent;
-use super::list_page::{InstanceListState, list_page};
-use super::model::{Instance, ListPart};
+use super::list_page::InstanceListState;
+use super::model::Instance;
 use super::service::InstanceService;
 use super::views::{EventItem, InstanceFragments, ListedEvent};
 use crate::base::ids::InstanceId;
 use crate::web::sse;
-
-/// Minimum time between two tables for a page that follows the list.
-const COALESCE: Duration = Duration::from_millis(150);
-/// Pause before a failed table is retried.
-const AGAIN: Duration = Duration::from_secs(1);
-
-/// Changes as they happen: for programs the instance as JSON, for a page its new row; if the list
-/// itself changed, the whole table.
-pub(super) async fn follow(lists: InstanceListState, as_html: bool, is_overview: bool) -> Response {
-    let stop = lists.stop.clone();
-    let changes = lists.instances.changes();
-    let notices = lists.notices.subscribe();
-    // The first table contains changes since the page was loaded.
-    let first = if as_html {
-        table(&lists, is_overview).await
-    } else {
-        None
-    };
-    let first = first.map(|html| SseEvent::default().data(html));
-    let events = stream::unfold(
-        (changes, notices, lists),
-        move |(mut changes, mut notices, lists)| {
-            async move {
-                loop {
-                    let changed = tokio::select! {
-                        change = changes.recv() => match change {
-                            Ok(id) => lists.instances.get(id).await.ok().map(|instance| (id, instance)),
-                            Err(RecvError::Lagged(_)) => None,
-                            Err(RecvError::Closed) => return None,
-                        },
-                        // Notices are part of the list.
-                        Ok(()) = notices.changed() => None,
-                    };
-                    if as_html {
-                        // Several changes at the same time result in one table, with the state
-                        // after all of them.
-                        tokio::time::sleep(COALESCE).await;
-                        while matches!(changes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
-                    }
-                    let event = match (changed, as_html) {
-                        (Some((_, instance)), false) => SseEvent::default()
-                            .event("instance")
-                            .json_data(&instance)
-                            .ok(),
-                        // Deleted, or too many changes: the follower reloads the list.
-                        (None, false) => Some(SseEvent::default().event("list").data("{}")),
-                        // A change that cannot be shown now (the database is busy) is shown a
-                        // moment later.
-                        (_, true) => loop {
-                            if let Some(html) = table(&lists, is_overview).await {
-                                break Some(SseEvent::default().data(html));
-                            }
-                            tokio::time::sleep(AGAIN).await;
-                        },
-                    };
-                    if let Some(event) = event {
-                        return Some((event, (changes, notices, lists)));
-                    }
-                }
-            }
-        },
-    );
-    sse::respond(stream::iter(first).chain(events), stop, as_html)
-}
-
-async fn table(lists: &InstanceListState, is_overview: bool) -> Option<String> {
-    let page = list_page(lists, is_overview, true, ListPart::WHOLE)
-        .await
-        .ok()?;
-    let html = crate::web::html(&page.as_table()).ok()?;
-    Some(format!(
-        "<hx-partial hx-target=\"#table\" hx-swap=\"outerMorph\">{html}</hx-partial>"
-    ))
-}
 
 /// Events as they happen. Each has its id, so a follower that reconnects misses none.
 pub(super) fn follow_events(
@@ -151,7 +76,14 @@ fn event_of(
 
 /// The new status block of an instance page; none if the template fails, which is a bug.
 pub fn status_part(instance: Instance) -> Option<String> {
-    let html = crate::web::html(&InstanceFragments { instance, here: "" }.as_status()).ok()?;
+    let html = crate::web::html(
+        &InstanceFragments {
+            instance,
+            here: String::new(),
+        }
+        .as_status(),
+    )
+    .ok()?;
     Some(format!(
         "<hx-partial hx-target=\"#status\" hx-swap=\"outerMorph\">{html}</hx-partial>"
     ))
