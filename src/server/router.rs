@@ -78,7 +78,7 @@ pub fn router(state: AppState, frame: PageFrame, hosts: AllowedHosts, pace: Rate
     Router::new()
         .merge(pages)
         // The root under the prefix, for programs that concatenate the two.
-        .route("/api/", get(instances::routes::overview))
+        .route("/api/", get(instances::routes::list))
         .route("/static/{name}", get(assets::serve))
         .with_state(state)
         // One function: axum boxes the result of each layer, and copies what is inside it per request.

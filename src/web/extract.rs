@@ -42,7 +42,7 @@ impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for PathId<T> {
 /// The query parameters, read one by one, so that errors name every invalid one.
 #[derive(Debug)]
 pub struct QueryParams {
-    given: HashMap<String, String>,
+    given: Vec<(String, String)>,
     operation: Option<Arc<OperationFields>>,
     errors: Vec<FieldError>,
 }
@@ -51,9 +51,7 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
     type Rejection = ProblemResponse;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ProblemResponse> {
-        let given = form_pairs(parts.uri.query().unwrap_or_default().as_bytes())
-            .into_iter()
-            .collect();
+        let given = form_pairs(parts.uri.query().unwrap_or_default().as_bytes());
         Ok(Self {
             given,
             operation: parts.extensions.get().cloned(),
@@ -63,12 +61,24 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
 }
 
 impl QueryParams {
-    /// The text of a parameter; empty counts as missing, as in a form with a blank field.
+    /// The text of a parameter, the last one if it is repeated; empty counts as missing, as in a form
+    /// with a blank field.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.given
-            .get(name)
-            .map(String::as_str)
+        let mut given = self.given.iter().rev();
+        given
+            .find(|(known, _)| known == name)
+            .map(|(_, text)| text.as_str())
             .filter(|text| !text.is_empty())
+    }
+
+    /// All parameters in their order, for those that can be repeated.
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.given
+    }
+
+    /// Records errors that another reader found.
+    pub fn refuse_all(&mut self, errors: impl IntoIterator<Item = FieldError>) {
+        self.errors.extend(errors);
     }
 
     /// A parameter of any parsable type; `expected` completes "must be …".

@@ -30,7 +30,7 @@ pub fn all() -> BTreeSet<(String, String)> {
         let methods = found.entry(operation.path).or_default();
         methods.insert(operation.method);
     }
-    // A file of the pages, and another address of the overview: no operations.
+    // A file of the pages, and another address of the list: no operations.
     found.insert("/static/{name}", BTreeSet::from(["get"]));
     found.insert("/api/", BTreeSet::from(["get"]));
     let line = |(path, methods): (&str, BTreeSet<&str>)| {

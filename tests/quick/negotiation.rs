@@ -233,7 +233,7 @@ const URLS: &[(&str, &str, Offered)] = &[
 /// what there is only once somebody has a password, or before anybody has one, in `access/`.
 const OTHERS: &[(&str, &str)] = &[
     ("get", "/static/{name}"),
-    // Another address of the overview.
+    // Another address of the list.
     ("get", "/api/"),
     ("get post", "/login/first"),
     ("get post", "/account/second-factor"),

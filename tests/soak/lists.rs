@@ -73,7 +73,8 @@ async fn compare(manager: &Manager, after: &str) {
         only(&wanted, &BY_REQUESTS),
         "after {after}"
     );
-    let page = manager.ask("/instances", "text/html").await.page(200);
+    let page = manager.ask("/instances?sort=created_at", "text/html").await;
+    let page = page.page(200);
     let names: Vec<&str> = rows_now
         .iter()
         .map(|row| row["name"].as_str().unwrap())

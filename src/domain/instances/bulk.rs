@@ -4,9 +4,13 @@ use futures_util::future::join_all;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::HashMap;
 use std::time::Duration;
 
-use super::service::InstanceService;
+use super::list_filter::InstanceFilter;
+use super::list_page::InstanceListServices;
+use super::list_query::ListQuery;
+use super::model::Instance;
 use crate::base::actor::Actor;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::InstanceId;
@@ -19,12 +23,21 @@ use crate::web::RequestInput;
 #[derive(strum::EnumString)]
 #[strum(serialize_all = "lowercase")]
 pub enum BulkAction {
-    /// Start those that are not running.
+    /// Start. Those that are running are skipped.
     Start,
-    /// Stop those that are running.
+    /// Stop. Those that are stopped are skipped.
     Stop,
     /// Restart. Instances that are not running are skipped.
     Restart,
+}
+
+/// The instances of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BulkSelection {
+    /// These.
+    Ids(Vec<InstanceId>),
+    /// Those that match now, in the order of their creation.
+    Filter(InstanceFilter),
 }
 
 /// An action and its instances.
@@ -32,13 +45,13 @@ pub enum BulkAction {
 pub struct BulkRequest {
     /// The action.
     pub action: BulkAction,
-    /// The instances; none: all.
-    pub ids: Option<Vec<InstanceId>>,
+    /// The instances.
+    pub selection: BulkSelection,
 }
 
 impl BulkRequest {
-    /// Reads `{action, ids: [...]}` or `{action, all: true}`, or a form with `action` and one `ids`
-    /// for each checked instance.
+    /// Reads `{action, ids: [...]}`, `{action, all: true}` or `{action, filter: {...}}`, or a form with
+    /// `action` and one `ids` for each checked instance, or `all`, or `filter` with the query of a list.
     pub fn read(input: &RequestInput) -> Result<Self> {
         let mut errors = Vec::new();
         let action = input
@@ -52,6 +65,48 @@ impl BulkRequest {
                 "action must be start, stop or restart.",
             ));
         }
+        let selection = match Self::read_filter(input, &mut errors) {
+            Some(filter) => BulkSelection::Filter(filter),
+            None => Self::read_ids(input, &mut errors),
+        };
+        match action {
+            Some(action) if errors.is_empty() => Ok(Self { action, selection }),
+            _ => Err(Error::Invalid(errors)),
+        }
+    }
+
+    /// `all` or `filter`; none: `ids` counts.
+    fn read_filter(input: &RequestInput, errors: &mut Vec<FieldError>) -> Option<InstanceFilter> {
+        let is_all = input.value.get("all").is_some_and(|all| {
+            all == &Value::Bool(true) || all.as_str().is_some_and(|s| s == "true" || s == "on")
+        });
+        if is_all {
+            return Some(InstanceFilter::default());
+        }
+        let given = input.value.get("filter").filter(|given| !given.is_null())?;
+        let (filter, refused) = match (&input.form, given) {
+            (Some(_), Value::String(query)) => {
+                let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes())
+                    .into_owned()
+                    .collect();
+                InstanceFilter::read_only(&pairs)
+            }
+            (_, given) => InstanceFilter::from_json(given),
+        };
+        let has_ids = input.form.is_none() && input.value.get("ids").is_some();
+        if has_ids {
+            let detail = "filter cannot be combined with ids.";
+            errors.push(FieldError::new("/filter", detail));
+        } else if refused.is_empty() && filter.is_empty() {
+            // A list without parameters may be a mistake.
+            let detail = "filter needs at least one parameter. For all instances, send all: true.";
+            errors.push(FieldError::new("/filter", detail));
+        }
+        errors.extend(refused.into_iter().map(|e| e.under("/filter")));
+        Some(filter)
+    }
+
+    fn read_ids(input: &RequestInput, errors: &mut Vec<FieldError>) -> BulkSelection {
         let given: Vec<&str> = match (&input.form, input.value.get("ids")) {
             (Some(pairs), _) => pairs
                 .iter()
@@ -65,9 +120,9 @@ impl BulkRequest {
             (None, None | Some(Value::Null)) => Vec::new(),
             (None, Some(_)) => vec![""],
         };
-        let is_all = input.value.get("all").is_some_and(|all| {
-            all == &Value::Bool(true) || all.as_str().is_some_and(|s| s == "true" || s == "on")
-        });
+        if given.is_empty() {
+            errors.push(FieldError::new("/ids", "Select at least one instance."));
+        }
         let mut ids = Vec::new();
         for (at, id) in given.into_iter().enumerate() {
             match id.parse() {
@@ -79,16 +134,7 @@ impl BulkRequest {
                 )),
             }
         }
-        if ids.is_empty() && !is_all && errors.iter().all(|e| !e.pointer.starts_with("/ids")) {
-            errors.push(FieldError::new("/ids", "Select at least one instance."));
-        }
-        match action {
-            Some(action) if errors.is_empty() => Ok(Self {
-                action,
-                ids: (!is_all).then_some(ids),
-            }),
-            _ => Err(Error::Invalid(errors)),
-        }
+        BulkSelection::Ids(ids)
     }
 }
 
@@ -113,7 +159,38 @@ pub struct BulkItemResult {
     pub message: String,
 }
 
-impl InstanceService {
+impl BulkItemResult {
+    /// Without the state.
+    fn new(id: InstanceId, name: Option<String>, success: bool, message: String) -> Self {
+        Self {
+            id,
+            name,
+            success,
+            skipped: false,
+            status: None,
+            message,
+        }
+    }
+}
+
+impl BulkAction {
+    /// Why the action does not apply to an instance; none: it does.
+    fn inapplicable(self, instance: &Instance) -> Option<String> {
+        let (name, state) = (&instance.name, instance.state_text());
+        match self {
+            Self::Start if instance.running => Some(format!("{name} is already {state}.")),
+            Self::Stop if instance.status == InstanceState::Stopped => {
+                Some(format!("{name} is already {state}."))
+            }
+            Self::Restart if !instance.can_stop() => {
+                Some(format!("{name} is {state} and was not restarted."))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl InstanceListServices {
     /// Runs an action on several instances at the same time. Each has its own result; none delays
     /// another.
     pub async fn bulk(
@@ -122,66 +199,45 @@ impl InstanceService {
         actor: &Actor,
         patience: Duration,
     ) -> Result<Vec<BulkItemResult>> {
-        let known = self.list().await?;
-        let ids = bulk
-            .ids
-            .unwrap_or_else(|| known.iter().map(|i| i.id).collect());
-        let results = ids.into_iter().map(|id| {
-            let instance = known.iter().find(|i| i.id == id);
-            let name = instance.map(|i| i.name.clone());
-            let idle = instance.filter(|i| bulk.action == BulkAction::Restart && !i.can_stop());
-            let skipped = idle.map(|i| {
-                (
-                    i.status,
-                    format!("{} is {} and was not restarted.", i.name, i.state_text()),
-                )
-            });
-            async move {
-                if let Some((status, message)) = skipped {
-                    return BulkItemResult {
-                        id,
-                        name,
-                        success: true,
-                        skipped: true,
-                        status: Some(status),
-                        message,
-                    };
-                }
-                let result = match bulk.action {
-                    BulkAction::Start => self.start(id, actor).await,
-                    BulkAction::Stop => self.stop(id, actor, patience).await,
-                    BulkAction::Restart => self.restart(id, actor, patience).await,
+        let known = self.instances.list().await?;
+        let selected: Vec<(InstanceId, Option<Instance>)> = match bulk.selection {
+            BulkSelection::Ids(ids) => {
+                let mut known: HashMap<_, _> = known.into_iter().map(|i| (i.id, i)).collect();
+                ids.into_iter().map(|id| (id, known.remove(&id))).collect()
+            }
+            BulkSelection::Filter(filter) => {
+                let query = ListQuery::WHOLE.with_filter(filter);
+                let found = self.select(&query, known, false).await?;
+                found.into_iter().map(|i| (i.id, Some(i))).collect()
+            }
+        };
+        let results = selected.into_iter().map(|(id, instance)| async move {
+            if let Some(instance) = &instance
+                && let Some(message) = bulk.action.inapplicable(instance)
+            {
+                return BulkItemResult {
+                    skipped: true,
+                    status: Some(instance.status),
+                    ..BulkItemResult::new(id, Some(instance.name.clone()), true, message)
                 };
-                match result {
-                    Ok(outcome) => BulkItemResult {
-                        id,
-                        name,
-                        success: true,
-                        skipped: false,
-                        status: Some(outcome.status),
-                        message: outcome.message,
-                    },
-                    Err(Error::Internal(cause)) => {
-                        tracing::error!(instance = %id, %cause, "bulk action failed");
-                        BulkItemResult {
-                            id,
-                            name,
-                            success: false,
-                            skipped: false,
-                            status: None,
-                            message: "Internal error in jd-manager. See its log for the cause."
-                                .into(),
-                        }
-                    }
-                    Err(e) => BulkItemResult {
-                        id,
-                        name,
-                        success: false,
-                        skipped: false,
-                        status: None,
-                        message: e.to_string(),
-                    },
+            }
+            let name = instance.map(|instance| instance.name);
+            let result = match bulk.action {
+                BulkAction::Start => self.instances.start(id, actor).await,
+                BulkAction::Stop => self.instances.stop(id, actor, patience).await,
+                BulkAction::Restart => self.instances.restart(id, actor, patience).await,
+            };
+            match result {
+                Ok(outcome) => BulkItemResult {
+                    status: Some(outcome.status),
+                    ..BulkItemResult::new(id, name, true, outcome.message)
+                },
+                Err(Error::Internal(cause)) => {
+                    tracing::error!(instance = %id, %cause, "bulk action failed");
+                    let message = "Internal error in jd-manager. See its log for the cause.";
+                    BulkItemResult::new(id, name, false, message.into())
                 }
+                Err(e) => BulkItemResult::new(id, name, false, e.to_string()),
             }
         });
         Ok(join_all(results).await)
@@ -207,12 +263,14 @@ mod tests {
             read(json!({"action": "stop", "ids": [id, id]})).unwrap(),
             BulkRequest {
                 action: BulkAction::Stop,
-                ids: Some(vec![id])
+                selection: BulkSelection::Ids(vec![id])
             }
         );
         assert_eq!(
-            read(json!({"action": "start", "all": true})).unwrap().ids,
-            None
+            read(json!({"action": "start", "all": true}))
+                .unwrap()
+                .selection,
+            BulkSelection::Filter(InstanceFilter::default())
         );
         assert_eq!(read(json!({})).unwrap_err(), ["/action", "/ids"]);
         assert_eq!(
@@ -223,6 +281,37 @@ mod tests {
             read(json!({"action": "stop", "ids": "x"})).unwrap_err(),
             ["/ids/0"]
         );
+        let filter = json!({"state": ["failed", "stopped"], "tag": "barn"});
+        match read(json!({"action": "start", "filter": filter}))
+            .unwrap()
+            .selection
+        {
+            BulkSelection::Filter(filter) => {
+                assert_eq!((filter.states.len(), filter.tags.len()), (2, 1));
+            }
+            other => panic!("{other:?}"),
+        }
+        for (filter, pointers) in [
+            (json!({}), ["/filter"]),
+            (json!({"state": ""}), ["/filter"]),
+            (json!("x"), ["/filter"]),
+            (json!({"state": "x"}), ["/filter/state"]),
+            (json!({"limit": "5"}), ["/filter/limit"]),
+        ] {
+            let body = json!({"action": "stop", "filter": filter});
+            assert_eq!(read(body).unwrap_err(), pointers, "{filter}");
+        }
+        let both = json!({"action": "stop", "ids": [id], "filter": {"tag": "barn"}});
+        assert_eq!(read(both).unwrap_err(), ["/filter"]);
+        // A form sends the selected rows as well.
+        let input = RequestInput {
+            value: json!({"action": "stop", "ids": id, "filter": "tag=a+b&state=failed"}),
+            form: Some(vec![("ids".into(), id.to_string())]),
+        };
+        match BulkRequest::read(&input).unwrap().selection {
+            BulkSelection::Filter(filter) => assert_eq!(filter.tags, ["a b"]),
+            other => panic!("{other:?}"),
+        }
         let form = vec![
             ("action".into(), "restart".into()),
             ("ids".into(), id.to_string()),
@@ -236,7 +325,7 @@ mod tests {
             BulkRequest::read(&input).unwrap(),
             BulkRequest {
                 action: BulkAction::Restart,
-                ids: Some(vec![id])
+                selection: BulkSelection::Ids(vec![id])
             }
         );
     }

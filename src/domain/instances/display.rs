@@ -18,10 +18,16 @@ pub const TRANSLATOR_RETRIES: &str = "The translator exited unexpectedly";
 impl Instance {
     /// The state as text.
     pub fn state_text(&self) -> &'static str {
-        match self.status {
-            InstanceState::BackingOff => "retrying",
-            other => other.as_str(),
-        }
+        state_text(self.status)
+    }
+
+    /// Each tag, and the list of the instances with it.
+    pub fn tag_links(&self) -> impl Iterator<Item = (&str, String)> {
+        self.tags.iter().map(|tag| {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.append_pair("tag", tag);
+            (tag, format!("/instances?{}", query.finish()))
+        })
     }
 
     /// Hashrate, average of ten minutes; none if unknown.
@@ -99,6 +105,26 @@ impl Instance {
         )
     }
 
+    /// It asks for attention: not in the desired state, unhealthy, or with a warning.
+    pub fn has_problem(&self) -> bool {
+        self.needs_attention() || self.warning.is_some() || self.is_ailing()
+    }
+
+    /// The health in a word.
+    pub fn health_word(&self) -> &'static str {
+        self.health
+            .as_ref()
+            .map_or("unknown", |health| health.status)
+    }
+
+    /// The version of the client: the one that it was started with, otherwise the pinned one; none: the
+    /// version in use at the next start.
+    pub fn shown_version(&self) -> Option<&str> {
+        self.running_version
+            .as_deref()
+            .or(self.client_version.as_deref())
+    }
+
     /// The last error of the client, without time stamp and module, short enough for a list.
     pub fn last_output_text(&self) -> Option<String> {
         self.last_error.as_deref().map(short_error)
@@ -129,6 +155,14 @@ impl InstanceProgram {
     /// Time until the next retry.
     pub fn retry_text(&self) -> Option<String> {
         self.retry_at.map(time_left)
+    }
+}
+
+/// A state as text.
+pub fn state_text(state: InstanceState) -> &'static str {
+    match state {
+        InstanceState::BackingOff => "retrying",
+        other => other.as_str(),
     }
 }
 

@@ -1,13 +1,14 @@
 //! Reads the settings of a new or changed instance from a request. Pure.
 
 use super::program::CURRENT;
+use super::tags::{InstanceTags, LONGEST_TAG, MOST_TAGS};
 use crate::base::error::Result;
 use crate::base::ids::ConfigId;
 use crate::domain::configs::check_name;
 use crate::keeper::machine::{RestartLimit, RestartPolicy};
 use crate::web::extract::MemberReader;
 use crate::web::openapi::{RequestField, flag, id, member, object, one_of, text, whole};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The given settings of a new or changed instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct InstanceDraft {
     pub nice: Option<i32>,
     /// Pinned client version; `Some(None)`: the version in use.
     pub client_version: Option<Option<String>>,
+    /// The user's tags.
+    pub tags: Option<InstanceTags>,
 }
 
 /// The smallest memory limit: the real client has about 20 MiB of private memory when idle,
@@ -104,6 +107,15 @@ pub(super) fn instance_fields(is_new: bool) -> Vec<RequestField> {
         )
         .or_null()
         .like("0.6.0"),
+        member(
+            "tags",
+            "Tags that group instances, each once, ignoring case. A form has one text with commas.",
+            json!({
+                "type": "array", "maxItems": MOST_TAGS,
+                "items": { "type": "string", "minLength": 1, "maxLength": LONGEST_TAG },
+            }),
+        )
+        .like(json!(["barn"])),
     ]);
     all
 }
@@ -150,6 +162,7 @@ impl InstanceDraft {
                 .number("nice")
                 .and_then(|nice| i32::try_from(nice).ok()),
             client_version: None,
+            tags: tags(&mut body, is_form),
         };
         // Null means no change; an empty text is an invalid value.
         for (name, detail) in emptied {
@@ -180,6 +193,24 @@ impl InstanceDraft {
             body.refuse("config_id", "Select a saved configuration.");
         }
         body.finish(Some(wishes))
+    }
+}
+
+/// A list of texts, or one text with commas in a form. Null means no change.
+fn tags(body: &mut MemberReader, is_form: bool) -> Option<InstanceTags> {
+    let result = match body.take("tags")? {
+        Value::String(text) if is_form => InstanceTags::from_text(&text),
+        Value::Array(given) if given.iter().all(Value::is_string) => {
+            InstanceTags::new(given.iter().filter_map(Value::as_str))
+        }
+        _ => Err("tags must be a list of texts.".into()),
+    };
+    match result {
+        Ok(tags) => Some(tags),
+        Err(detail) => {
+            body.refuse("tags", detail);
+            None
+        }
     }
 }
 
@@ -346,6 +377,28 @@ mod tests {
             ),
             ["/memory_limit_mib", "/open_files_limit", "/nice"]
         );
+    }
+
+    #[test]
+    fn tags_are_a_list_or_a_text_with_commas_in_a_form() {
+        let tags = |value, is_form| {
+            let draft = InstanceDraft::read(json!({ "tags": value }), false, is_form).unwrap();
+            draft.tags.map(|tags| tags.text())
+        };
+        assert_eq!(tags(json!(["barn", "a b"]), false).unwrap(), "barn, a b");
+        assert_eq!(tags(json!("barn , a b"), true).unwrap(), "barn, a b");
+        assert_eq!(tags(json!([]), false).unwrap(), "");
+        assert_eq!(tags(json!(""), true).unwrap(), "");
+        assert_eq!(tags(json!(null), false), None);
+        for bad in [
+            json!("barn"),
+            json!([1]),
+            json!(["a,b"]),
+            json!({}),
+            json!(["x".repeat(33)]),
+        ] {
+            assert_eq!(pointers(json!({ "tags": bad }), false), ["/tags"], "{bad}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::model::ListPart;
+use super::list_query::ListQuery;
 use super::service::InstancesVersion;
 use crate::base::error::{Error, Result};
 use crate::infra::notices::ManagerNotice;
@@ -31,18 +31,13 @@ pub(super) enum ListView {
     Json,
     /// A whole page.
     Page {
-        /// The overview, not the plain list.
-        is_overview: bool,
         /// After a bulk action without a selection.
         nothing_selected: bool,
         /// What the page shows of its caller: name, role, session.
         frame: PageFrame,
     },
-    /// The table of a page, as an event for its stream.
-    Table {
-        /// That of the overview.
-        is_overview: bool,
-    },
+    /// The parts of a page that change, as an event for its stream.
+    Parts,
 }
 
 impl ListView {
@@ -50,7 +45,7 @@ impl ListView {
         match self {
             Self::Json => "application/json",
             Self::Page { .. } => "text/html; charset=utf-8",
-            Self::Table { .. } => "text/event-stream",
+            Self::Parts => "text/event-stream",
         }
     }
 }
@@ -71,8 +66,8 @@ pub struct ListCache(Arc<Mutex<CacheContent>>);
 #[derive(Debug, Default)]
 struct CacheContent {
     version: ListVersion,
-    /// The newest first.
-    responses: VecDeque<(ListPart, ListView, ListResponse)>,
+    /// The last ones that were asked for first.
+    responses: VecDeque<(ListQuery, ListView, ListResponse)>,
 }
 
 impl ListCache {
@@ -80,23 +75,27 @@ impl ListCache {
     pub(super) fn get(
         &self,
         version: &ListVersion,
-        part: ListPart,
+        query: &ListQuery,
         view: &ListView,
     ) -> Option<ListResponse> {
-        let content = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut content = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if content.version != *version {
             return None;
         }
-        let mut responses = content.responses.iter();
-        let is_same = |one: &&(ListPart, ListView, _)| one.0 == part && one.1 == *view;
-        responses.find(is_same).map(|(_, _, kept)| kept.clone())
+        let is_same = |one: &(ListQuery, ListView, _)| one.0 == *query && one.1 == *view;
+        let at = content.responses.iter().position(is_same)?;
+        // What is asked for again stays, however many other queries there are.
+        let found = content.responses.remove(at)?;
+        let response = found.2.clone();
+        content.responses.push_front(found);
+        Some(response)
     }
 
     /// Keeps a response; `version` was read before it was rendered.
     pub(super) fn set(
         &self,
         version: ListVersion,
-        part: ListPart,
+        query: ListQuery,
         view: ListView,
         response: ListResponse,
     ) {
@@ -112,8 +111,8 @@ impl ListCache {
         }
         let responses = &mut content.responses;
         // Another request may have rendered the same at the same time.
-        responses.retain(|(other, kept_view, _)| *other != part || *kept_view != view);
-        responses.push_front((part, view, response));
+        responses.retain(|(other, kept_view, _)| *other != query || *kept_view != view);
+        responses.push_front((query, view, response));
         responses.truncate(MOST_RESPONSES);
         let mut room = MOST_BYTES;
         let fits = |(_, _, kept): &(_, _, ListResponse)| {
@@ -198,8 +197,8 @@ mod tests {
         version
     }
 
-    fn part(offset: u64) -> ListPart {
-        ListPart { limit: 1, offset }
+    fn part(offset: u64) -> ListQuery {
+        ListQuery::WHOLE.at(offset)
     }
 
     fn keep(cache: &ListCache, number: i64, offset: u64, bytes: usize) {
@@ -211,7 +210,7 @@ mod tests {
         let version = version(number);
         let is_kept = |offset: &u64| {
             cache
-                .get(&version, part(*offset), &ListView::Json)
+                .get(&version, &part(*offset), &ListView::Json)
                 .is_some()
         };
         (0..100).filter(is_kept).collect()
@@ -237,10 +236,19 @@ mod tests {
     }
 
     #[test]
+    fn a_response_that_is_asked_for_again_outlives_other_queries() {
+        let cache = ListCache::default();
+        for offset in 0..90 {
+            keep(&cache, 1, offset, 10);
+            assert!(cache.get(&version(1), &part(0), &ListView::Json).is_some());
+        }
+        assert_eq!(kept(&cache, 1).len(), MOST_RESPONSES);
+    }
+
+    #[test]
     fn a_page_is_kept_for_those_who_see_the_same_page() {
         let cache = ListCache::default();
         let page = |name: &str, role, has_session| ListView::Page {
-            is_overview: false,
             nothing_selected: false,
             frame: PageFrame {
                 caller: Some(crate::web::Caller {
@@ -257,7 +265,7 @@ mod tests {
         let ada = page("ada", Role::Viewer, true);
         let response = ListResponse::new(&ada, "ada's page").unwrap();
         cache.set(version(1), part(0), ada.clone(), response);
-        let is_kept = |view: &ListView| cache.get(&version(1), part(0), view).is_some();
+        let is_kept = |view: &ListView| cache.get(&version(1), &part(0), view).is_some();
         assert!(is_kept(&ada));
         for other in [
             page("bob", Role::Viewer, true),

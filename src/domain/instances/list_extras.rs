@@ -65,6 +65,9 @@ impl std::fmt::Display for SparklineSvg<'_> {
 
 impl askama::filters::HtmlSafe for SparklineSvg<'_> {}
 
+/// The words of [`HealthSummary::status`].
+pub const HEALTH_WORDS: [&str; 4] = ["healthy", "warning", "unhealthy", "unknown"];
+
 /// Summary of the health checks of an instance.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct HealthSummary {
@@ -109,6 +112,7 @@ pub struct ListExtras(Arc<RwLock<ExtraSources>>);
 struct ExtraSources {
     figures: HashMap<InstanceId, ListStats>,
     wellbeing: HashMap<InstanceId, HealthSummary>,
+    miner_names: HashMap<InstanceId, Arc<str>>,
     news: Option<String>,
     /// The number of changes, for cached lists.
     changes: u64,
@@ -139,13 +143,26 @@ impl ListExtras {
         known.changes += 1;
     }
 
-    /// The metrics and the health of one instance, if known.
-    pub fn of(&self, id: InstanceId) -> (Option<ListStats>, Option<HealthSummary>) {
+    /// The metrics, the health and the names of the miners of one instance, if known.
+    pub fn of(
+        &self,
+        id: InstanceId,
+    ) -> (Option<ListStats>, Option<HealthSummary>, Option<Arc<str>>) {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         (
             known.figures.get(&id).cloned(),
             known.wellbeing.get(&id).cloned(),
+            known.miner_names.get(&id).cloned(),
         )
+    }
+
+    /// Replaces the names of the miners of all instances; in lowercase, one on each line.
+    pub fn replace_miner_names(&self, all: HashMap<InstanceId, Arc<str>>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.miner_names != all {
+            known.miner_names = all;
+            known.changes += 1;
+        }
     }
 
     /// Replaces the metrics of all instances.

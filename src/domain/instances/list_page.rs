@@ -5,15 +5,17 @@ use std::ops::Deref;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
+use super::displayed_list::DisplayedList;
 use super::list_cache::{ListCache, ListResponse, ListVersion, ListView};
-use super::model::ListPart;
+use super::list_filter::PoolTexts;
+use super::list_query::ListQuery;
+use super::list_view::{FilterChoices, FleetSummary, InstanceListPage, PageNotes};
+use super::model::Instance;
 use super::service::InstanceService;
-use super::views::InstanceListPage;
 use crate::base::error::{Error, Result};
 use crate::domain::configs::ConfigService;
 use crate::infra::notices::ManagerNotices;
-use crate::web::sse::SseEvent;
-use crate::web::{html, html_with};
+use crate::web::html_with;
 
 /// A list of more instances does not show their addresses for miners.
 pub(super) const MOST_ADDRESSES: usize = 20;
@@ -51,35 +53,74 @@ pub struct InstanceListServices {
     pub stop: CancellationToken,
 }
 
-/// Builds the current page with a part of the list.
+impl InstanceListServices {
+    /// The instances that a query selects, in its order and in all parts; `all`: oldest first.
+    pub(super) async fn select(
+        &self,
+        query: &ListQuery,
+        all: Vec<Instance>,
+        is_page: bool,
+    ) -> Result<Vec<Instance>> {
+        let pools = self.pools(query).await?;
+        Ok(query.select(all, &pools, is_page))
+    }
+
+    /// The addresses of pools, if the query searches for text.
+    pub(super) async fn pools(&self, query: &ListQuery) -> Result<PoolTexts> {
+        if query.filter.search.is_empty() {
+            return Ok(PoolTexts::new());
+        }
+        let pools = self.configs.list().await?.into_iter().map(|saved| {
+            let upstreams = saved.config.upstreams.iter();
+            let addresses: Vec<String> = upstreams
+                .map(|pool| format!("{}:{}", pool.pool_address, pool.pool_port))
+                .collect();
+            (saved.id, addresses.join("\n").to_lowercase())
+        });
+        Ok(pools.collect())
+    }
+}
+
+/// Builds the JSON of a part of the list.
+pub(super) async fn list_json(
+    lists: &InstanceListServices,
+    query: &ListQuery,
+) -> Result<InstanceListPage> {
+    let (instances, total) = if query.filter.is_empty() && query.sort.is_none() {
+        lists.instances.list_part(query).await?
+    } else {
+        let all = lists.instances.list().await?;
+        let found = lists.select(query, all, false).await?;
+        (query.part_of(&found).to_vec(), found.len())
+    };
+    let notices = lists.notices.list();
+    Ok(InstanceListPage::new(
+        query,
+        instances,
+        total,
+        PageNotes::of(notices),
+    ))
+}
+
+/// Builds the page with a part of the list.
 pub(super) async fn list_page(
     lists: &InstanceListServices,
-    is_overview: bool,
-    is_html: bool,
-    part: ListPart,
+    query: &ListQuery,
 ) -> Result<InstanceListPage> {
-    let (instances, is_empty) = lists.instances.list_part(part).await?;
-    // Only pages show this advice.
-    let (has_configs, no_client) = if is_html {
-        (
-            !is_empty || !lists.configs.list().await?.is_empty(),
-            lists.instances.client().await.err().map(|e| e.to_string()),
-        )
-    } else {
-        (false, None)
-    };
-    let news = lists.instances.glances().news();
-    let notices = lists.notices.list();
-    Ok(InstanceListPage {
-        is_overview,
+    let all = lists.instances.list().await?;
+    let notes = PageNotes {
         nothing_selected: false,
-        has_configs,
-        no_client,
-        news,
-        notices,
-        instances,
-        miners: Vec::new(),
-    })
+        has_configs: !all.is_empty() || !lists.configs.list().await?.is_empty(),
+        no_client: lists.instances.client().await.err().map(|e| e.to_string()),
+        news: lists.instances.glances().news(),
+        ..PageNotes::of(lists.notices.list())
+    };
+    let fleet = FleetSummary::of(&all);
+    let choices = FilterChoices::of(&all);
+    let found = lists.select(query, all, true).await?;
+    let part = query.part_of(&found).to_vec();
+    let page = InstanceListPage::new(query, part, found.len(), notes);
+    Ok(page.with_fleet(fleet, choices, &found))
 }
 
 /// A part of the list as JSON or as a whole page. Durations in it, and on pages whether there is a
@@ -87,7 +128,7 @@ pub(super) async fn list_page(
 /// current.
 pub(super) async fn list_response(
     lists: &InstanceListServices,
-    part: ListPart,
+    query: ListQuery,
     view: ListView,
 ) -> Result<ListResponse> {
     // Before building: a change in between is noticed with the next request.
@@ -95,36 +136,42 @@ pub(super) async fn list_response(
         instances: lists.instances.version(),
         notices: lists.notices.list(),
     };
-    if let Some(kept) = lists.responses.get(&version, part, &view) {
+    if let Some(kept) = lists.responses.get(&version, &query, &view) {
         return Ok(kept);
     }
     let body: Bytes = match &view {
         ListView::Json => {
-            let page = list_page(lists, false, false, part).await?;
+            let page = list_json(lists, &query).await?;
             serde_json::to_vec(&page).map_err(Error::internal)?.into()
         }
         ListView::Page {
-            is_overview,
             nothing_selected,
             frame,
         } => {
-            let mut page = list_page(lists, *is_overview, true, part).await?;
-            page.nothing_selected = *nothing_selected;
-            page.miners = lists
-                .instances
-                .listed_addresses(&page.instances, MOST_ADDRESSES)
-                .await?;
+            let page = full_page(lists, &query, *nothing_selected).await?;
             html_with(&page, frame).map_err(Error::internal)?.into()
         }
-        ListView::Table { is_overview } => {
-            let page = list_page(lists, *is_overview, true, part).await?;
-            let table = html(&page.as_table()).map_err(Error::internal)?;
-            SseEvent::default().data(format!(
-                "<hx-partial hx-target=\"#table\" hx-swap=\"outerMorph\">{table}</hx-partial>"
-            ))
+        ListView::Parts => {
+            let page = list_page(lists, &query).await?;
+            DisplayedList::of(&page, query.address())?.whole()
         }
     };
     let response = ListResponse::new(&view, body)?;
-    lists.responses.set(version, part, view, response.clone());
+    lists.responses.set(version, query, view, response.clone());
     Ok(response)
+}
+
+/// The page with the parts that a browser needs once.
+pub(super) async fn full_page(
+    lists: &InstanceListServices,
+    query: &ListQuery,
+    nothing_selected: bool,
+) -> Result<InstanceListPage> {
+    let mut page = list_page(lists, query).await?;
+    page.notes.nothing_selected = nothing_selected;
+    page.miners = lists
+        .instances
+        .listed_addresses(&page.instances, MOST_ADDRESSES)
+        .await?;
+    Ok(page)
 }

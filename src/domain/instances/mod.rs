@@ -14,15 +14,16 @@
 //! * `preparation`: writes the files for a start. [`program`]: the client program and its version.
 //!   `ports`: free ports, and other ports for a second instance of a configuration.
 //! * `service`: the use cases. `bulk`: actions on several instances. `deletion`: deleting. `draft`:
-//!   request bodies.
+//!   request bodies. `tags`: the tags of an instance.
 //! * [`model`], `history`, `display`: instances and events, and their text. [`streams`]: live
 //!   updates, shared by their readers (`stream_keys`).
 //! * `config_trial`: does a client accept a configuration. `node_trial`: does a node accept a client.
 //!   `miner_address`: addresses for miners. `network`: the addresses and the name of this machine.
 //! * `availability`: free names and ports for new instances. `versions`: the client version of an
 //!   instance.
-//! * [`list_page`]: lists. [`list_cache`]: their responses as bytes. `list_extras`: values of other
-//!   domains for lists.
+//! * [`list_page`]: lists. `list_query`: their parameters, `list_filter`: which instances. `list_view`:
+//!   the page and its JSON. `list_stream`: live updates. [`list_cache`]: responses as bytes.
+//!   `list_extras`: values of other domains for lists.
 
 mod availability;
 mod bulk;
@@ -31,11 +32,16 @@ mod config_trial;
 mod conversation;
 mod deletion;
 mod display;
+mod displayed_list;
 mod draft;
 mod history;
 pub mod list_cache;
 mod list_extras;
+mod list_filter;
 pub mod list_page;
+mod list_query;
+mod list_stream;
+mod list_view;
 mod miner_address;
 pub mod model;
 mod network;
@@ -51,6 +57,7 @@ mod service;
 mod stream_keys;
 pub mod streams;
 mod supervisor;
+mod tags;
 mod task;
 mod versions;
 pub mod views;

@@ -3,11 +3,13 @@
 use diesel::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::history::StoredCause;
 use super::list_extras::{HealthSummary, ListStats};
 use super::programs::{InstanceProgram, ProgramName};
+use super::tags::InstanceTags;
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::Error;
 use crate::base::ids::{ConfigId, InstanceId};
@@ -79,6 +81,8 @@ pub struct InstanceRow {
     pub prepared_version: Option<String>,
     /// The client version of the last start.
     pub running_version: Option<String>,
+    /// The user's tags.
+    pub tags: InstanceTags,
 }
 
 impl InstanceRow {
@@ -128,6 +132,8 @@ pub struct Instance {
     pub id: InstanceId,
     /// Its name.
     pub name: String,
+    /// The user's tags.
+    pub tags: InstanceTags,
     /// Its state.
     pub status: InstanceState,
     /// A client process exists and is not stopping.
@@ -237,6 +243,9 @@ pub struct Instance {
     /// Metrics for lists.
     #[serde(skip)]
     pub glance: Option<ListStats>,
+    /// The names of its miners in lowercase, for searching.
+    #[serde(skip)]
+    pub miner_names: Option<Arc<str>>,
 }
 
 impl Instance {
@@ -285,6 +294,7 @@ impl Instance {
         Self {
             id: row.id,
             name: row.name,
+            tags: row.tags,
             status,
             running: matches!(status, InstanceState::Starting | InstanceState::Running),
             config_id: row.config_id,
@@ -330,6 +340,7 @@ impl Instance {
             shares_acknowledged_24h: None,
             programs: Vec::new(),
             glance: None,
+            miner_names: None,
         }
         .with_programs(told.and_then(|told| told.translator.as_ref()))
         .with_warning(is_silent, now, slow_start)
@@ -409,30 +420,6 @@ impl Instance {
     }
 }
 
-/// A part of the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ListPart {
-    /// Maximum number of instances.
-    pub(super) limit: u64,
-    /// The number of instances before the part.
-    pub(super) offset: u64,
-}
-
-impl ListPart {
-    /// The whole list.
-    pub(super) const WHOLE: Self = Self {
-        limit: u64::MAX,
-        offset: 0,
-    };
-
-    /// This part of `all`.
-    pub(super) fn of<T>(self, all: &[T]) -> &[T] {
-        let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        let rest = all.get(whole(self.offset)..).unwrap_or_default();
-        rest.get(..whole(self.limit)).unwrap_or(rest)
-    }
-}
-
 /// How long the service waits for a stop before it answers that the instance is stopping: grace
 /// period, last grace period and a margin.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(20);
@@ -476,6 +463,7 @@ impl Instance {
             trial_version: None,
             prepared_version: None,
             running_version: None,
+            tags: InstanceTags::default(),
         };
         let told = KeeperStatus {
             state: status,
@@ -487,26 +475,5 @@ impl Instance {
             Timestamp(0),
             Duration::from_secs(60),
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_part_beyond_the_end_is_empty() {
-        let all = [1, 2, 3];
-        for (limit, offset, wanted) in [
-            (2, 0, &[1, 2][..]),
-            (2, 2, &[3]),
-            (0, 1, &[]),
-            (5, 3, &[]),
-            (5, u64::MAX, &[]),
-            (u64::MAX, 1, &[2, 3]),
-        ] {
-            assert_eq!(ListPart { limit, offset }.of(&all), wanted);
-        }
-        assert_eq!(ListPart::WHOLE.of(&all), all);
     }
 }

@@ -132,6 +132,7 @@ pub fn update(
                 .open_files_limit
                 .map(|most| instances::open_files_limit.eq(most)),
             wishes.nice.map(|nice| instances::nice.eq(nice)),
+            wishes.tags.as_ref().map(|tags| instances::tags.eq(tags)),
             // Setting a version overrides a version on trial.
             wishes.client_version.as_ref().map(|version| {
                 (

@@ -6,34 +6,42 @@ use super::service::InstanceService;
 use axum::extract::FromRef;
 
 use super::draft::instance_fields;
+use super::list_filter::filter_fields;
+use super::list_query::list_fields;
+use super::list_view::InstanceListPage;
 use super::routes::NOTHING_SELECTED;
 use super::service::InstanceActionResult;
 use super::views::{
     BulkPage, EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceFormPage,
-    InstanceListPage, InstanceRemoval, TrialPage,
+    InstanceRemoval, TrialPage,
 };
 use crate::web::ConfirmPage;
 use crate::web::openapi::{
     ApiOperation, PAGE, PAGE_OR_STREAM, RequestField, RouteTable, RouterState, delete, flag, get,
-    id, list, number, one_of, patch, post, shape, text, whole,
+    id, list, member, number, object, one_of, patch, post, shape, text, whole,
 };
+use serde_json::json;
 
 /// The redirect of a form.
 pub fn next() -> RequestField {
     text("next", "Path on this site to redirect a browser to.").like("/instances")
 }
 
-/// Paging of a list.
-fn part() -> [RequestField; 3] {
-    [
-        whole("limit", "Maximum number of results.", 1, 1000).or(1000),
-        whole("offset", "Number of results to skip.", 0, u32::MAX.into()).or(0),
-        one_of(
-            "notice",
-            "Notice at the top of the page, after a bulk action without a selection.",
-            &[NOTHING_SELECTED],
-        ),
-    ]
+/// The parameters of the list.
+fn list_parameters() -> Vec<RequestField> {
+    let mut fields = list_fields();
+    fields.push(one_of(
+        "notice",
+        "HTML only: notice after a bulk action without a selection.",
+        &[NOTHING_SELECTED],
+    ));
+    fields
+}
+
+/// The filter in the body of an action.
+fn bulk_filter() -> RequestField {
+    let about = "The instances that match these list parameters, instead of `ids`. A form has the query of a list.";
+    member("filter", about, object(&filter_fields()).into()).like(json!({ "state": "failed" }))
 }
 
 fn history(path: &'static str, name: &'static str, summary: &'static str) -> ApiOperation {
@@ -63,15 +71,14 @@ where
     InstanceService: FromRef<S>,
     InstanceListState: FromRef<S>,
 {
-    let overview = "JSON is the same as `/instances`. The event stream sends new `instance` and `list` events.";
     RouteTable::new()
-.add(get("/", "showOverview", "Shows the overview of all instances.")
-            .about(overview)
-            .asks(part())
-            .gives::<InstanceListPage>(PAGE_OR_STREAM), routes::overview)
-.add(get("/instances", "listInstances", "Lists all instances, oldest first.")
+.add(get("/", "showOverview", "Lists instances, the same as `/instances`.")
             .about("The event stream sends new `instance` and `list` events.")
-            .asks(part())
+            .asks(list_parameters())
+            .gives::<InstanceListPage>(PAGE_OR_STREAM), routes::list)
+.add(get("/instances", "listInstances", "Lists the instances that match, oldest first or in the given order.")
+            .about("The event stream sends new `instance` and `list` events.")
+            .asks(list_parameters())
             .gives::<InstanceListPage>(PAGE_OR_STREAM), routes::list)
 .add(post("/instances", "createInstance", "Creates an instance without starting it.")
             .takes(instance_fields(true))
@@ -83,8 +90,9 @@ where
 .add(post("/instances/actions", "actOnInstances", "Starts, stops or restarts several instances and returns a result for each.")
             .takes([
                 one_of("action", "Action for each instance.", &["start", "stop", "restart"]).required(),
-                list("ids", "Ids of the instances. `restart` skips instances that are not running."),
+                list("ids", "Ids of the instances. `start` skips those that are running, `stop` those that are stopped, `restart` those that are not running."),
                 flag("all", "All instances, instead of `ids`.").like(true),
+                bulk_filter(),
             ])
             .gives::<BulkPage>(PAGE).for_operators().audited("started, stopped or restarted several instances"), routes::bulk)
 .add_with_form(patch("/instances/{id}", "changeInstance", "Changes the given settings of an instance.")

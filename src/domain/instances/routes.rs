@@ -11,12 +11,14 @@ use std::time::Duration;
 use super::bulk::BulkRequest;
 use super::draft::{InstanceDraft, is_version_name};
 use super::list_cache::ListView;
-use super::list_page::{InstanceListState, MOST_ADDRESSES, list_page, list_response};
+use super::list_page::{InstanceListState, full_page, list_response};
+use super::list_query::ListQuery;
+use super::list_stream::follow;
 use super::miner_address::{MinerAddress, MinerProtocol};
-use super::model::{Instance, ListPart, STOP_PATIENCE};
+use super::model::{Instance, STOP_PATIENCE};
 use super::programs::ProgramName;
 use super::service::{InstanceActionResult, InstanceService};
-use super::streams::{follow, follow_events};
+use super::streams::follow_events;
 use super::views::{
     BulkPage, EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceFormPage,
     InstanceFragments, ListedEvent, TrialPage, delete_page, row_id,
@@ -41,59 +43,32 @@ const FRAGMENT_PATIENCE: Duration = Duration::from_millis(60);
 /// The `notice` after a bulk action without a selection.
 pub(super) const NOTHING_SELECTED: &str = "nothing-selected";
 
-/// `GET /`: the overview.
-pub async fn overview(
-    lists: State<InstanceListState>,
-    want: RequestContext<PageOrStream>,
-    params: QueryParams,
-    headers: HeaderMap,
-) -> Reply {
-    show_list(lists, want, params, headers, true).await
-}
-
-/// `GET /instances`.
+/// `GET /instances` and `GET /`.
 pub async fn list(
-    lists: State<InstanceListState>,
-    want: RequestContext<PageOrStream>,
-    params: QueryParams,
-    headers: HeaderMap,
-) -> Reply {
-    show_list(lists, want, params, headers, false).await
-}
-
-async fn show_list(
     State(lists): State<InstanceListState>,
     want: RequestContext<PageOrStream>,
     mut params: QueryParams,
     headers: HeaderMap,
-    is_overview: bool,
 ) -> Reply {
-    let limit = params.number("limit");
-    let offset = params.number("offset");
+    let is_followed_by_page = want.form == Representation::EventStream && want.asked.fragment;
+    let is_page = want.form == Representation::Html || is_followed_by_page;
+    let query = ListQuery::read(&mut params, is_page);
     let nothing_selected = params.text("notice") == Some(NOTHING_SELECTED);
     params.finish()?;
     if want.form == Representation::EventStream {
-        return Ok(follow(lists, want.asked.fragment, is_overview).await);
+        return Ok(follow(lists, query, want.asked.fragment).await);
     }
-    let part = ListPart { limit, offset };
     if want.is_fragment() {
-        let mut page = list_page(&lists, is_overview, true, part).await?;
-        page.nothing_selected = nothing_selected;
-        page.miners = lists
-            .instances
-            .listed_addresses(&page.instances, MOST_ADDRESSES)
-            .await?;
-        return want.respond(&page);
+        return want.respond(&full_page(&lists, &query, nothing_selected).await?);
     }
     let view = match want.form {
         Representation::Html => ListView::Page {
-            is_overview,
             nothing_selected,
             frame: want.frame,
         },
         _ => ListView::Json,
     };
-    let response = list_response(&lists, part, view).await?;
+    let response = list_response(&lists, query, view).await?;
     Ok(response.respond(&headers))
 }
 
@@ -145,7 +120,7 @@ pub async fn settings(
         "autostart": instance.autostart, "client_version": instance.client_version,
         "restart_limit_failures": instance.restart_limit.map(|l| l.failures), "restart_limit_within_s": instance.restart_limit.map(|l| l.within_s),
         "memory_limit_mib": instance.memory_limit_mib, "open_files_limit": instance.open_files_limit,
-        "nice": Some(instance.nice).filter(|nice| *nice != 0),
+        "nice": Some(instance.nice).filter(|nice| *nice != 0), "tags": instance.tags.text(),
     });
     want.respond(&form_page(&lists, Some(instance), &given, Vec::new()).await?)
 }
@@ -292,7 +267,7 @@ pub async fn restart(
 
 /// `POST /instances/actions`: one action on many.
 pub async fn bulk(
-    State(s): State<InstanceService>,
+    State(lists): State<InstanceListState>,
     actor: Actor,
     want: RequestContext,
     input: RequestInput,
@@ -313,7 +288,7 @@ pub async fn bulk(
         read => read?,
     };
     let action = bulk.action;
-    let results = s.bulk(bulk, &actor, patience(&want)).await?;
+    let results = lists.bulk(bulk, &actor, patience(&want)).await?;
     want.respond(&BulkPage {
         action,
         success: results.iter().all(|r| r.success),
@@ -465,10 +440,10 @@ async fn acted(
     outcome: InstanceActionResult,
 ) -> Result<Response, ProblemResponse> {
     if want.is_fragment() {
-        let here = if want.asked.target.as_deref() == Some(&row_id(id)) {
-            "/instances"
-        } else {
-            ""
+        let next = fields.text("next").unwrap_or("/instances");
+        let here = match want.asked.target.as_deref() == Some(&row_id(id)) {
+            true => next_page(Some(next), "/instances"),
+            false => String::new(),
         };
         return want.respond(&InstanceFragments {
             instance: s.get(id).await?,

@@ -13,7 +13,8 @@ use super::commands::SUPERVISION;
 use super::draft::InstanceDraft;
 use super::history::{self, InstanceEvent};
 use super::list_extras::{ListExtras, ListStats};
-use super::model::{Instance, InstanceRow, ListPart, STOP_PATIENCE, desired, unknown};
+use super::list_query::ListQuery;
+use super::model::{Instance, InstanceRow, STOP_PATIENCE, desired, unknown};
 use super::preparation::StartPreparation;
 use super::program::{ClientProgram, ProgramSource};
 use super::programs::ProgramName;
@@ -193,15 +194,16 @@ impl InstanceService {
 
     /// All instances, oldest first.
     pub async fn list(&self) -> Result<Vec<Instance>> {
-        let (instances, _) = self.list_part(ListPart::WHOLE).await?;
+        let (instances, _) = self.list_part(&ListQuery::WHOLE).await?;
         Ok(instances)
     }
 
-    /// A part of all instances, oldest first, and whether there are none at all.
-    pub(super) async fn list_part(&self, part: ListPart) -> Result<(Vec<Instance>, bool)> {
+    /// A part of all instances, oldest first, and the number of all.
+    pub(super) async fn list_part(&self, query: &ListQuery) -> Result<(Vec<Instance>, usize)> {
         let rows = self.rows().await?;
-        let instances = part.of(&rows).iter().map(|row| self.assemble(row.clone()));
-        Ok((instances.collect(), rows.is_empty()))
+        let part = query.part_of(&rows).iter();
+        let instances = part.map(|row| self.assemble(row.clone()));
+        Ok((instances.collect(), rows.len()))
     }
 
     /// One instance.
@@ -231,7 +233,7 @@ impl InstanceService {
 
     fn assemble(&self, row: RowWithConfig) -> Instance {
         let told = self.supervisor.told(row.0.id);
-        let (glance, health) = self.glances.of(row.0.id);
+        let (glance, health, miner_names) = self.glances.of(row.0.id);
         let now = Timestamp::now();
         let instance = Instance::assemble(row, told.as_ref(), now, self.slow_start);
         // A stopped client has no current hashrate, and an old sample is not current.
@@ -250,6 +252,7 @@ impl InstanceService {
             shares_acknowledged_24h: count(|glance| glance.acknowledged),
             glance,
             health,
+            miner_names,
             ..instance.covered(&self.secret_mask())
         }
     }
@@ -370,6 +373,7 @@ impl InstanceService {
             trial_version: None,
             prepared_version: None,
             running_version: None,
+            tags: wishes.tags.unwrap_or_default(),
         };
         let id = row.id;
         self.db

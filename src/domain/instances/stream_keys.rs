@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::list_query::ListQuery;
 use crate::base::ids::InstanceId;
 use crate::web::shared_streams::SharedStreams;
 
@@ -9,20 +10,17 @@ use crate::web::shared_streams::SharedStreams;
 #[derive(Clone, Debug, Default)]
 pub(super) struct InstanceStreams {
     pub(super) changes: SharedStreams<InstanceStreamKey, Bytes>,
+    /// The changes of pages.
+    pub(super) pages: SharedStreams<ListQuery, PageUpdate>,
     pub(super) events: SharedStreams<EventStreamKey, EventBatch>,
 }
 
 /// A stream of changes. What it shows is the same for every caller: each role may read all instances,
 /// and parts of pages have no actions that depend on the role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum InstanceStreamKey {
-    /// All instances, as JSON.
-    List,
-    /// The table with all instances.
-    Table {
-        /// That of the overview.
-        is_overview: bool,
-    },
+    /// A list of instances, as JSON.
+    List(ListQuery),
     /// One instance.
     Status {
         /// Its id.
@@ -49,4 +47,13 @@ pub(super) struct EventBatch {
     /// The id of the last one.
     pub(super) last: i64,
     pub(super) events: Bytes,
+}
+
+/// A change of a page with a list, as it is sent.
+#[derive(Clone, Debug)]
+pub(super) struct PageUpdate {
+    /// The parts that differ from the update before; none if they look the same.
+    pub(super) parts: Option<Bytes>,
+    /// All parts that can change, for readers that have not had the update before.
+    pub(super) whole: Bytes,
 }

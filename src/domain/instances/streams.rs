@@ -1,17 +1,16 @@
-//! The event streams of instances: lists, events and single instances, as JSON for programs and as
-//! parts of pages for htmx. What many streams show is rendered once for all of them.
+//! The event streams of events and single instances, as JSON for programs and as parts of pages for
+//! htmx. What many streams show is rendered once for all of them.
 
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use std::time::Duration;
 use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::broadcast::error::RecvError;
 
 use super::history::InstanceEvent;
-use super::list_cache::ListView;
-use super::list_page::{InstanceListState, list_response};
-use super::model::{Instance, ListPart};
+use super::list_page::InstanceListState;
+use super::model::Instance;
 use super::service::InstanceService;
 use super::stream_keys::{EventBatch, EventStreamKey, InstanceStreamKey};
 use super::views::{EventItem, InstanceFragments, ListedEvent};
@@ -20,109 +19,10 @@ use crate::base::ids::InstanceId;
 use crate::web::shared_streams::items;
 use crate::web::sse::{self, SseEvent};
 
-/// Minimum time between two tables for a page that follows the list.
-const COALESCE: Duration = Duration::from_millis(150);
 /// Pause before a failed rendering or a failed read is retried.
-const AGAIN: Duration = Duration::from_secs(1);
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
 /// The number of changes, or batches of events, that a reader can be behind.
-const ROOM: usize = 128;
-/// Only the newest table matters.
-const TABLE_ROOM: usize = 1;
-
-/// Changes as they happen: for programs the instance as JSON, for a page its new row; if the list
-/// itself changed, the whole table.
-pub(super) async fn follow(lists: InstanceListState, as_html: bool, is_overview: bool) -> Response {
-    let stop = lists.stop.clone();
-    let shared = &lists.instances.streams().changes;
-    if !as_html {
-        let source = || changed_instances(lists.clone());
-        let changes = shared.subscribe(InstanceStreamKey::List, ROOM, source);
-        return sse::respond(items(changes, || Some(list_event())), stop, as_html);
-    }
-    let key = InstanceStreamKey::Table { is_overview };
-    let tables = shared.subscribe(key, TABLE_ROOM, || tables(lists.clone(), is_overview));
-    // The first table contains changes since the page was loaded.
-    let first = table(&lists, is_overview).await.ok();
-    let events = stream::iter(first).chain(items(tables, || None));
-    sse::respond(events, stop, as_html)
-}
-
-/// The reader reloads the list: an instance was deleted, or the reader missed changes.
-fn list_event() -> Bytes {
-    SseEvent::default().event("list").data("{}")
-}
-
-/// Each change as JSON. Changes at the same time are one item.
-fn changed_instances(lists: InstanceListState) -> impl Stream<Item = Bytes> + Send {
-    let changes = lists.instances.changes();
-    let notices = lists.notices.subscribe();
-    let state = (changes, notices, lists);
-    stream::unfold(state, |(mut changes, mut notices, lists)| async move {
-        let mut changed = Vec::new();
-        let mut is_list = tokio::select! {
-            change = changes.recv() => match change {
-                Ok(id) => {
-                    changed.push(id);
-                    false
-                }
-                Err(RecvError::Lagged(_)) => true,
-                Err(RecvError::Closed) => return None,
-            },
-            // Notices are part of the list.
-            Ok(()) = notices.changed() => true,
-        };
-        loop {
-            match changes.try_recv() {
-                Ok(id) if changed.contains(&id) => {}
-                Ok(id) => changed.push(id),
-                Err(TryRecvError::Lagged(_)) => is_list = true,
-                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-            }
-        }
-        let mut events = Vec::new();
-        for id in changed {
-            let instance = lists.instances.get(id).await.ok();
-            match instance.and_then(|instance| status_event(instance, false)) {
-                Some(event) => events.push(event),
-                None => is_list = true,
-            }
-        }
-        events.extend(is_list.then(list_event));
-        Some((sse::join(events), (changes, notices, lists)))
-    })
-}
-
-/// The table after each change. Several changes at the same time result in one table, with the state
-/// after all of them.
-fn tables(lists: InstanceListState, is_overview: bool) -> impl Stream<Item = Bytes> + Send {
-    let changes = lists.instances.changes();
-    let notices = lists.notices.subscribe();
-    let state = (changes, notices, lists);
-    stream::unfold(state, move |(mut changes, mut notices, lists)| async move {
-        tokio::select! {
-            change = changes.recv() => if matches!(change, Err(RecvError::Closed)) {
-                return None;
-            },
-            Ok(()) = notices.changed() => {}
-        }
-        tokio::time::sleep(COALESCE).await;
-        while matches!(changes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
-        let table = loop {
-            // A change that cannot be shown now (the database is busy) is shown a moment later.
-            match table(&lists, is_overview).await {
-                Ok(table) => break table,
-                Err(_) => tokio::time::sleep(AGAIN).await,
-            }
-        };
-        Some((table, (changes, notices, lists)))
-    })
-}
-
-async fn table(lists: &InstanceListState, is_overview: bool) -> Result<Bytes> {
-    let view = ListView::Table { is_overview };
-    let response = list_response(lists, ListPart::WHOLE, view).await?;
-    Ok(response.into_body())
-}
+pub(super) const ROOM: usize = 128;
 
 /// Events as they happen. Each has its id, so a follower that reconnects misses none.
 ///
@@ -286,14 +186,21 @@ pub async fn statuses(
 
 /// The new status block of an instance page; none if the template fails, which is a bug.
 pub fn status_part(instance: Instance) -> Option<String> {
-    let html = crate::web::html(&InstanceFragments { instance, here: "" }.as_status()).ok()?;
+    let html = crate::web::html(
+        &InstanceFragments {
+            instance,
+            here: String::new(),
+        }
+        .as_status(),
+    )
+    .ok()?;
     Some(format!(
         "<hx-partial hx-target=\"#status\" hx-swap=\"outerMorph\">{html}</hx-partial>"
     ))
 }
 
 /// A change of one instance for its page.
-fn status_event(instance: Instance, as_html: bool) -> Option<Bytes> {
+pub(super) fn status_event(instance: Instance, as_html: bool) -> Option<Bytes> {
     if as_html {
         Some(SseEvent::default().data(status_part(instance)?))
     } else {

@@ -10,117 +10,14 @@ use super::bulk::{BulkAction, BulkItemResult};
 use super::config_trial::{ConfigTrialResult, TrialVerdict};
 use super::display::size_text;
 use super::history::InstanceEvent;
-use super::list_extras::ListStats;
-use super::miner_address::{MinerAddress, MinerProtocol};
+use super::list_query::{ListColumn, ListQuery};
 use super::model::Instance;
 use crate::base::error::FieldError;
 use crate::base::ids::InstanceId;
-use crate::infra::chart::{Unit, format_value};
-use crate::infra::notices::ManagerNotice;
-use crate::keeper::machine::{InstanceState, RestartPolicy};
+use crate::keeper::machine::RestartPolicy;
 use crate::view;
 use crate::web::PageFrame;
 use crate::web::{ConfirmPage, ConfirmQuestion};
-
-/// `/` and `/instances`.
-#[derive(Debug, JsonSchema, Serialize, Template)]
-#[template(path = "instances/list.html", blocks = ["main", "table"])]
-#[schemars(rename = "Instances")]
-pub struct InstanceListPage {
-    /// The overview, not the plain list.
-    #[serde(skip)]
-    pub(super) is_overview: bool,
-    /// A bulk action without a selection.
-    #[serde(skip)]
-    pub(super) nothing_selected: bool,
-    /// There is a saved configuration.
-    #[serde(skip)]
-    pub(super) has_configs: bool,
-    /// Why no client can be started.
-    #[serde(skip)]
-    pub(super) no_client: Option<String>,
-    /// News about client releases.
-    #[serde(skip)]
-    pub(super) news: Option<String>,
-    /// Problems with jd-manager, oldest first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub notices: Vec<ManagerNotice>,
-    /// All instances, oldest first.
-    pub instances: Vec<Instance>,
-    /// The addresses for miners of each instance, with its id and name; empty on a long list.
-    #[serde(skip)]
-    pub(super) miners: Vec<(InstanceId, String, Vec<MinerAddress>)>,
-}
-view!(InstanceListPage { "main" => as_main, "table" => as_table });
-
-impl InstanceListPage {
-    fn count(&self, state: InstanceState) -> usize {
-        self.instances.iter().filter(|i| i.status == state).count()
-    }
-
-    fn headline(&self) -> String {
-        let running = self.count(InstanceState::Running);
-        match self.instances.len() {
-            0 => "No instances yet".into(),
-            1 if running == 1 => "1 instance, running".into(),
-            1 => "1 instance".into(),
-            all => format!("{all} instances, {running} running"),
-        }
-    }
-
-    fn troubled(&self) -> impl Iterator<Item = &Instance> {
-        self.instances
-            .iter()
-            .filter(|i| i.needs_attention() || i.warning.is_some() || i.is_ailing())
-    }
-
-    fn is_troubled(&self) -> bool {
-        self.troubled().next().is_some()
-    }
-
-    /// Totals of all instances: label and value.
-    fn totals(&self) -> Vec<(&'static str, String)> {
-        let all = || self.instances.iter().filter_map(|i| i.glance.as_ref());
-        if all().next().is_none() {
-            return Vec::new();
-        }
-        let hashrates: Vec<f64> = self.instances.iter().filter_map(|i| i.hashrate).collect();
-        let hashrate = (!hashrates.is_empty())
-            .then(|| format_value(Unit::HashesPerSecond, hashrates.iter().sum()));
-        let sum = |of: fn(&ListStats) -> f64| all().map(of).sum::<f64>();
-        let say = |count: f64| format_value(Unit::Count, count);
-        let acknowledged = sum(|g| g.acknowledged);
-        let mut totals = vec![
-            (
-                "Hashrate, 10-min average",
-                hashrate.unwrap_or_else(|| "–".into()),
-            ),
-            ("Shares accepted, 24 h", say(sum(|g| g.accepted))),
-            ("Shares rejected, 24 h", say(sum(|g| g.rejected))),
-            (
-                "Running",
-                format!(
-                    "{} of {}",
-                    self.count(InstanceState::Running),
-                    self.instances.len()
-                ),
-            ),
-        ];
-        if acknowledged > 0.0 {
-            totals.insert(2, ("Acknowledged by pools, 24 h", say(acknowledged)));
-        }
-        totals
-    }
-
-    fn restarts(&self) -> i32 {
-        self.instances.iter().map(|i| i.restarts).sum()
-    }
-
-    /// Where plain forms on this page return to.
-    fn here(&self) -> &'static str {
-        if self.is_overview { "/" } else { "/instances" }
-    }
-}
 
 /// The parts of pages that show one instance: its status and its row in lists.
 #[derive(Debug, JsonSchema, Serialize, Template)]
@@ -129,9 +26,17 @@ pub struct InstanceFragments {
     /// The instance.
     #[serde(flatten)]
     pub instance: Instance,
-    /// Where plain forms in a row return to.
+    /// Where plain forms in a row return to: the address of its list.
     #[serde(skip)]
-    pub here: &'static str,
+    pub here: String,
+}
+
+impl InstanceFragments {
+    /// The columns of the list and the chosen ones.
+    fn columns(&self) -> (Vec<ListColumn>, bool) {
+        let chosen = ListQuery::columns_of(&self.here);
+        (ListQuery::shown_columns(&chosen), !chosen.is_empty())
+    }
 }
 
 impl crate::web::PageView for InstanceFragments {

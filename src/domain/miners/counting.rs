@@ -17,6 +17,8 @@ use memory::{ChannelPlace, MinerChannels, MinerMemory, ReadingMoment, sum};
 
 /// The number of miners stored per instance; others are counted only in its sums.
 pub const MINERS: usize = 1_000;
+/// Maximum bytes of the names of an instance's miners, for searching.
+const MOST_NAME_BYTES: usize = 16 * 1024;
 /// How long an offline miner stays in the list, in seconds.
 const OFFLINE_LIMIT: i64 = 7 * 86_400;
 /// How long a miner counts as connected without a complete reading, in seconds.
@@ -84,6 +86,19 @@ impl InstanceMiners {
     /// How many miners are connected and not kept.
     pub fn unlisted(&self) -> u64 {
         self.unlisted.values().sum()
+    }
+
+    /// The names of all miners in lowercase, one on each line; the first ones, if they are long.
+    pub fn name_lines(&self) -> String {
+        let mut lines = String::new();
+        for name in self.miners.keys().map(|key| key.name.to_lowercase()) {
+            if lines.len() + name.len() > MOST_NAME_BYTES {
+                break;
+            }
+            lines.push_str(&name);
+            lines.push('\n');
+        }
+        lines
     }
 
     /// Counts what was learned at `now`, seconds since 1970. `interval`: the distance of rounds,

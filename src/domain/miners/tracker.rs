@@ -173,6 +173,13 @@ impl MinerTracker {
                 all.push(write);
             }
         }
+        let names = self
+            .tracked
+            .iter()
+            .map(|(id, memory)| (*id, memory.miners.name_lines().into()));
+        self.instances
+            .glances()
+            .replace_miner_names(names.collect());
         let unlisted = self
             .tracked
             .iter()

@@ -211,6 +211,7 @@ diesel::table! {
         trial_version -> Nullable<Text>,
         prepared_version -> Nullable<Text>,
         running_version -> Nullable<Text>,
+        tags -> Text,
     }
 }
 

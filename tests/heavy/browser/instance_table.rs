@@ -106,7 +106,10 @@ async fn look_at_pages(
 ) {
     let mut pages = vec![
         ("/".to_owned(), "overview".to_owned()),
-        ("/instances".to_owned(), "list".to_owned()),
+        (
+            "/instances?q=a&tag=barn&state=stopped".to_owned(),
+            "list-filtered".to_owned(),
+        ),
     ];
     for (at, id) in ids.iter().enumerate() {
         pages.push((format!("/instances/{id}"), format!("instance{at}")));
@@ -161,7 +164,7 @@ async fn pages_fit_with_one_four_and_200_instances_one_failing_after_ten_minutes
             .await;
     }
     look_at_pages(&manager, &browser, "many", &[], &mut found).await;
-    browser.go(&manager.url("/instances")).await;
+    browser.go(&manager.url("/instances?limit=200")).await;
     assert_eq!(
         browser
             .ask("return document.querySelectorAll('tbody tr').length")

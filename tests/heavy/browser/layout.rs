@@ -344,6 +344,8 @@ async fn look_at_everything(browser: &Browser) {
 
     // What is folded away is looked at, too.
     for (page, name) in [
+        ("/instances?tag=barn&tag=x&q=a", "instances-none-match"),
+        ("/instances?sort=-state", "instances-unfolded"),
         ("/saved-configs", "configs-unfolded"),
         ("/saved-configs/new", "config-unfolded"),
         ("/openapi", "api-unfolded"),

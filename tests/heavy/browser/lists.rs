@@ -86,7 +86,7 @@ async fn a_list_that_was_cut_off_shows_what_happened_meanwhile() {
         .as_u64()
         .unwrap();
     let browser = Browser::open().await;
-    browser.go(&manager.url("/")).await;
+    browser.go(&manager.url("/?columns=restarts")).await;
     until_row(&browser, &id, "running").await;
     manager.kill();
     signal(u32::try_from(pid).unwrap(), rustix::process::Signal::ABORT);
@@ -141,12 +141,12 @@ async fn a_plain_list_starts_and_stops_and_comes_back_to_itself() {
     for page in ["/", "/instances"] {
         browser.go(&manager.url(page)).await;
         browser.press_in(&row(&id), "Start").await;
-        assert_eq!(browser.path().await, page);
+        assert_eq!(browser.path().await, "/instances");
         manager.until_state(&id, "running").await;
         browser.reload().await;
         until_row(&browser, &id, "running").await;
         browser.press_in(&row(&id), "Stop").await;
-        assert_eq!(browser.path().await, page);
+        assert_eq!(browser.path().await, "/instances");
         until_row(&browser, &id, "stopped").await;
     }
 }
@@ -212,6 +212,9 @@ async fn a_selection_outlives_changes_and_is_acted_on() {
     );
     for browser in [Browser::open().await, Browser::without_javascript().await] {
         browser.go(&manager.url("/instances")).await;
+        let disabled = "return document.querySelectorAll('#bulk button:disabled').length";
+        let expected = if browser.javascript { 3 } else { 0 };
+        assert_eq!(browser.ask(disabled).await, expected);
         for id in [&barn, &attic] {
             browser
                 .click(&format!("#i-{id} input[type=checkbox]"))
@@ -221,6 +224,7 @@ async fn a_selection_outlives_changes_and_is_acted_on() {
         if browser.javascript {
             until_row(&browser, &garage, "running").await;
         }
+        assert_eq!(browser.ask(disabled).await, 0);
         let chosen = browser
             .ask("return [...document.querySelectorAll('tbody :checked')].map(c => c.value).sort()")
             .await;

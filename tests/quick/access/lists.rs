@@ -150,7 +150,7 @@ async fn the_list_is_current_after_every_change_and_for_every_role() {
         .json(200);
     for (visitor, _) in &farm.everyone {
         let list = visitor.get(&farm.manager, "/api/instances").await.json(200);
-        assert_eq!(list, json!({ "instances": [] }));
+        assert_eq!(list, json!({ "instances": [], "total": 0 }));
         let page = visitor.page(&farm.manager, "/instances").await.page(200);
         assert_eq!(page.one("h1"), "No instances yet");
     }

@@ -157,6 +157,7 @@ fn our_own_style_sheet_and_script_stay_small() {
         ("app.css", 18_432),
         ("app.js", 10_240),
         ("connection.js", 10_240),
+        ("list.js", 2_048),
     ] {
         let bytes = fs::metadata(root().join("static").join(name))
             .unwrap()

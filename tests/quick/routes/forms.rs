@@ -225,7 +225,7 @@ async fn an_action_without_a_selection_leads_back_to_its_page() {
             .await
             .page(200);
         assert_eq!(
-            dom.one("main > p.notice[role=status]"),
+            dom.one("#bulk [role=status]"),
             "Select at least one instance first."
         );
         assert!(dom.one("h1").starts_with("1 instance"));
@@ -235,7 +235,7 @@ async fn an_action_without_a_selection_leads_back_to_its_page() {
             .ask("/instances", "text/html")
             .await
             .page(200)
-            .count("p.notice[role=status]"),
+            .count("#bulk [role=status]"),
         0
     );
     let answer = form(

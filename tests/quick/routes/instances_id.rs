@@ -701,6 +701,6 @@ async fn deleting_asks_first_where_people_do_it() {
     );
     assert_eq!(
         manager.json("/api/instances").await,
-        json!({ "instances": [] })
+        json!({ "instances": [], "total": 0 })
     );
 }

@@ -6,6 +6,7 @@ mod events;
 mod forms;
 mod glossary;
 mod health;
+mod instance_list;
 mod instances;
 mod instances_id;
 mod keys;

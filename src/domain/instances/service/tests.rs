@@ -67,7 +67,7 @@ impl World {
 
     /// The list that a program gets.
     async fn list(&self, headers: &HeaderMap) -> (StatusCode, HeaderMap, String) {
-        self.response(headers, ListPart::WHOLE, ListView::Json)
+        self.response(headers, ListQuery::WHOLE, ListView::Json)
             .await
     }
 
@@ -75,10 +75,10 @@ impl World {
     async fn response(
         &self,
         headers: &HeaderMap,
-        part: ListPart,
+        query: ListQuery,
         view: ListView,
     ) -> (StatusCode, HeaderMap, String) {
-        let response = list_response(&self.lists, part, view).await.unwrap();
+        let response = list_response(&self.lists, query, view).await.unwrap();
         let (parts, body) = response.respond(headers).into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8(body.to_vec()).unwrap();
@@ -93,7 +93,8 @@ impl World {
             .map(|row| self.lists.instances.assemble(row));
         let instances: Vec<Instance> = instances.collect();
         let notices = self.notices.list();
-        let mut page = serde_json::json!({ "instances": instances });
+        let total = instances.len();
+        let mut page = serde_json::json!({ "instances": instances, "total": total });
         if !notices.is_empty() {
             page["notices"] = serde_json::json!(notices);
         }
@@ -240,12 +241,8 @@ async fn a_program_that_has_the_list_gets_no_second_copy_until_it_changes() {
     assert_eq!(status, StatusCode::OK);
     assert_ne!(headers[ETAG].to_str().unwrap(), tag);
     assert!(list.contains("\"warning\""), "{list}");
-    let part = ListPart {
-        limit: 1,
-        offset: 1,
-    };
     let (_, _, empty) = world
-        .response(&HeaderMap::new(), part, ListView::Json)
+        .response(&HeaderMap::new(), ListQuery::WHOLE.at(1), ListView::Json)
         .await;
-    assert_eq!(empty, "{\"instances\":[]}");
+    assert_eq!(empty, "{\"instances\":[],\"total\":1}");
 }

@@ -1,5 +1,7 @@
 //! Each change is rendered once for all streams that show it, and readers that reconnect miss nothing.
 
+use super::super::list_query::ListQuery;
+use super::super::list_stream::{follow, list_event};
 use super::super::service::tests::{World, run};
 use super::*;
 use crate::infra::db::WriteMode;
@@ -60,12 +62,19 @@ async fn next_of_all(bodies: &mut [BodyDataStream]) -> (Bytes, usize) {
     (all[0].clone(), places.len())
 }
 
+/// The list, or the part of it with this text.
+fn listing(search: &str) -> ListQuery {
+    let mut query = ListQuery::WHOLE;
+    query.filter.search = search.into();
+    query
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_rendered_once_per_representation() {
-    let (_world, lists, [id, other]) = world().await;
-    let open = |as_html, is_overview| {
+    let (world, lists, [id, other]) = world().await;
+    let open = |as_html, search: &'static str| {
         let lists = lists.clone();
-        let responses = (0..READERS).map(move |_| follow(lists.clone(), as_html, is_overview));
+        let responses = (0..READERS).map(move |_| follow(lists.clone(), listing(search), as_html));
         async move {
             join_all(responses)
                 .await
@@ -74,47 +83,61 @@ async fn a_change_is_rendered_once_per_representation() {
                 .collect::<Vec<_>>()
         }
     };
-    let mut json = open(false, false).await;
-    let mut pages = open(true, false).await;
-    let mut overviews = open(true, true).await;
+    let mut json = open(false, "").await;
+    let mut pages = open(true, "").await;
+    let mut searches = open(true, "rig").await;
     let statuses = (0..READERS).map(|_| statuses(&lists.instances, id, false));
     let mut statuses: Vec<_> = join_all(statuses)
         .await
         .into_iter()
         .map(|one| one.unwrap().boxed())
         .collect();
-    for (bodies, path) in [(&mut pages, "/instances"), (&mut overviews, "/")] {
-        let (table, _) = next_of_all(bodies).await;
-        let table = String::from_utf8(table.to_vec()).unwrap();
-        let next = format!("name=\"next\" value=\"{path}\"");
-        let name = format!("rig {id}");
-        assert!(table.contains(&next) && table.contains(&name), "{table}");
+    for bodies in [&mut pages, &mut searches] {
+        let (whole, _) = next_of_all(bodies).await;
+        let whole = String::from_utf8(whole.to_vec()).unwrap();
+        for part in [&format!("rig {id}"), "#summary", "#table"] {
+            assert!(whole.contains(part), "{whole}");
+        }
     }
     join_all(statuses.iter_mut().map(StreamExt::next)).await;
-    for changed in [id, other, id] {
+    for (round, changed) in [id, other, id].into_iter().enumerate() {
+        let rename = format!("UPDATE instances SET name = 'rig {round}' WHERE id = '{changed}'");
+        run(&world.own, WriteMode::DURABLE, vec![rename])
+            .await
+            .unwrap();
         lists.instances.supervisor.announce(changed);
         let (event, renderings) = next_of_all(&mut json).await;
         assert!(String::from_utf8_lossy(&event).contains(&changed.to_string()));
         assert_eq!(renderings, 1);
-        assert_eq!(next_of_all(&mut pages).await.1, 1);
-        assert_eq!(next_of_all(&mut overviews).await.1, 1);
+        for bodies in [&mut pages, &mut searches] {
+            let (parts, renderings) = next_of_all(bodies).await;
+            let parts = String::from_utf8(parts.to_vec()).unwrap();
+            assert!(parts.contains(&format!("rig {round}")), "{parts}");
+            // The first update is whole, the next is one row, and the last changes the order.
+            assert_eq!(parts.contains("#table"), round != 1, "{parts}");
+            assert_eq!(renderings, 1);
+        }
         if changed == id {
             let all = join_all(statuses.iter_mut().map(StreamExt::next)).await;
             let places = all.iter().map(|item| item.as_ref().unwrap().as_ptr());
             assert_eq!(places.collect::<HashSet<_>>().len(), 1);
         }
     }
-    // Without a change there is nothing to show.
-    assert!(
-        tokio::time::timeout(QUIET, next(&mut pages[0]))
-            .await
-            .is_err()
-    );
-    assert!(
-        tokio::time::timeout(QUIET, next(&mut json[0]))
-            .await
-            .is_err()
-    );
+    // A change that looks the same is not sent to those who have seen the update before.
+    lists.instances.supervisor.announce(id);
+    next_of_all(&mut json).await;
+    for bodies in [&mut pages, &mut json] {
+        let quiet = tokio::time::timeout(QUIET, next(&mut bodies[0])).await;
+        assert!(quiet.is_err());
+    }
+    // A new reader gets it, because the page may have changed while it was read.
+    let mut late = body(follow(lists.clone(), listing(""), true).await);
+    for _ in 0..2 {
+        let whole = next(&mut late).await;
+        assert!(String::from_utf8_lossy(&whole).contains("#table"));
+        lists.instances.supervisor.announce(id);
+    }
+    next_of_all(&mut json).await;
     // A deleted instance is a change of the list.
     lists.instances.supervisor.announce(InstanceId::random());
     assert_eq!(next_of_all(&mut json).await.0, list_event());

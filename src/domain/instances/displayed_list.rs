@@ -1,0 +1,110 @@
+//! The parts of a page with a list, and which of them changed. No I/O.
+
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::list_view::InstanceListPage;
+use super::model::Instance;
+use super::views::{InstanceFragments, row_id};
+use crate::base::error::{Error, Result};
+use crate::base::ids::InstanceId;
+use crate::web::sse::SseEvent;
+
+/// The parts of a page that can change, as HTML.
+pub(super) struct DisplayedList {
+    summary: String,
+    table: String,
+    /// The number of instances that match, and whether there are configurations: what the table
+    /// shows around its rows.
+    frame: (usize, bool),
+    order: Vec<InstanceId>,
+    rows: HashMap<InstanceId, String>,
+}
+
+impl DisplayedList {
+    /// The parts of this page. `here`: its address.
+    ///
+    /// # Errors
+    /// A template fails, which is a bug.
+    pub(super) fn of(page: &InstanceListPage, here: String) -> Result<Self> {
+        let row = |instance: &Instance| {
+            let row = InstanceFragments {
+                instance: instance.clone(),
+                here: here.clone(),
+            };
+            let row = crate::web::html(&row.as_row()).map_err(Error::internal)?;
+            Ok((instance.id, row))
+        };
+        Ok(Self {
+            summary: crate::web::html(&page.as_summary()).map_err(Error::internal)?,
+            table: crate::web::html(&page.as_table()).map_err(Error::internal)?,
+            frame: (page.total, page.notes.has_configs),
+            order: page.instances.iter().map(|i| i.id).collect(),
+            rows: page.instances.iter().map(row).collect::<Result<_>>()?,
+        })
+    }
+
+    /// All parts, as an event.
+    pub(super) fn whole(&self) -> Bytes {
+        let summary = partial("summary", &self.summary);
+        SseEvent::default().data(summary + &partial("table", &self.table))
+    }
+
+    /// The parts that differ from an earlier list, as an event; none without a difference.
+    pub(super) fn parts_since(&self, earlier: &Self) -> Option<Bytes> {
+        let differs = |now: &str, then: &str| stable_hash(now) != stable_hash(then);
+        let mut parts = String::new();
+        if differs(&self.summary, &earlier.summary) {
+            parts.push_str(&partial("summary", &self.summary));
+        }
+        if (&self.order, self.frame) == (&earlier.order, earlier.frame) {
+            let changed = self.order.iter().filter_map(|id| {
+                let row = self.rows.get(id)?;
+                let is_new = earlier.rows.get(id).is_none_or(|then| differs(row, then));
+                is_new.then(|| partial(&row_id(*id), row))
+            });
+            parts.extend(changed);
+        } else {
+            parts.push_str(&partial("table", &self.table));
+        }
+        (!parts.is_empty()).then(|| SseEvent::default().data(parts))
+    }
+}
+
+/// A part of a page that htmx swaps.
+fn partial(id: &str, html: &str) -> String {
+    format!("<hx-partial hx-target=\"#{id}\" hx-swap=\"outerMorph\">{html}</hx-partial>")
+}
+
+/// A hash of HTML without the texts of `time` elements, which the page itself counts up.
+fn stable_hash(html: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let mut pieces = html.split("</time>").peekable();
+    while let Some(piece) = pieces.next() {
+        let end = match pieces.peek() {
+            Some(_) => piece.rfind('>').unwrap_or(piece.len()),
+            None => piece.len(),
+        };
+        piece[..end].hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn running_times_are_no_difference() {
+        let row = |age: &str, name: &str| {
+            stable_hash(&format!(
+                "<td>{name}<time data-since=\"5\">{age}</time></td><td><time>{age}</time>x</td>"
+            ))
+        };
+        assert_eq!(row("3 s", "a"), row("1 h", "a"));
+        assert_ne!(row("3 s", "a"), row("3 s", "b"));
+        assert_ne!(stable_hash("a</time>b"), stable_hash("a</time>c"));
+        assert_eq!(stable_hash(""), stable_hash(""));
+    }
+}

@@ -1,0 +1,32 @@
+// The bulk bar of the list of instances: how many rows are selected, ranges with Shift, all rows of the page.
+// Without this file, rows are selected one by one.
+(() => {
+  'use strict';
+  const rows = () => [...document.querySelectorAll('[name=ids]')];
+  let last = null;
+
+  function count() {
+    const bulk = document.getElementById('bulk');
+    if (!bulk) return;
+    const selected = rows().filter((row) => row.checked).length;
+    bulk.querySelector('output').textContent = selected;
+    const isWhole = bulk.querySelector('[type=checkbox]')?.checked;
+    for (const button of bulk.querySelectorAll('button')) button.disabled = !selected && !isWhole;
+  }
+
+  document.addEventListener('click', ({ target, shiftKey }) => {
+    const all = rows();
+    if (target.id === 'all') {
+      for (const row of all) row.checked = target.checked;
+    } else if (target.name === 'ids') {
+      const [from, to] = [all.indexOf(last), all.indexOf(target)].sort((a, b) => a - b);
+      if (shiftKey && from >= 0) for (const row of all.slice(from, to)) row.checked = target.checked;
+      last = target;
+    }
+    count();
+  });
+  // A new table has the buttons as the server sent them.
+  document.addEventListener('htmx:after:swap', count);
+  addEventListener('pageshow', count);
+  document.addEventListener('DOMContentLoaded', count);
+})();
