@@ -200,6 +200,9 @@ impl InstanceListServices {
         patience: Duration,
     ) -> Result<Vec<BulkItemResult>> {
         let known = self.instances.list().await?;
+        // Naming an instance that already runs may be a mistake; all that match include such ones.
+        let is_named = matches!(bulk.selection, BulkSelection::Ids(_));
+        let is_skipping = !is_named || bulk.action == BulkAction::Restart;
         let selected: Vec<(InstanceId, Option<Instance>)> = match bulk.selection {
             BulkSelection::Ids(ids) => {
                 let mut known: HashMap<_, _> = known.into_iter().map(|i| (i.id, i)).collect();
@@ -212,7 +215,8 @@ impl InstanceListServices {
             }
         };
         let results = selected.into_iter().map(|(id, instance)| async move {
-            if let Some(instance) = &instance
+            if is_skipping
+                && let Some(instance) = &instance
                 && let Some(message) = bulk.action.inapplicable(instance)
             {
                 return BulkItemResult {

@@ -90,7 +90,7 @@ where
 .add(post("/instances/actions", "actOnInstances", "Starts, stops or restarts several instances and returns a result for each.")
             .takes([
                 one_of("action", "Action for each instance.", &["start", "stop", "restart"]).required(),
-                list("ids", "Ids of the instances. `start` skips those that are running, `stop` those that are stopped, `restart` those that are not running."),
+                list("ids", "Ids of the instances. `restart` skips instances that are not running."),
                 flag("all", "All instances, instead of `ids`.").like(true),
                 bulk_filter(),
             ])
