@@ -1,8 +1,8 @@
-//! Notices about jd-manager itself, such as a damaged database or a failed backup. The overview
-//! shows them until the problem is gone.
+//! Notices about jd-manager itself, such as a damaged database or a failed backup. The list
+//! of instances shows them until the problem is gone.
 //!
-//! Independent of the domains. A domain sets a notice under its own id and clears it; the overview shows
-//! all of them.
+//! Independent of the domains. A domain sets a notice under its own id and clears it; the list of
+//! instances shows all of them.
 
 use schemars::JsonSchema;
 use serde::Serialize;

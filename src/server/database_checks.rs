@@ -1,4 +1,4 @@
-//! Notices about jd-manager's own database on the overview: damage, lost changes, and instance
+//! Notices about jd-manager's own database in the list of instances: damage, lost changes, and instance
 //! directories that are not in the database.
 
 use std::time::Duration;

@@ -93,7 +93,7 @@ pub struct ManagerHealth {
     timestamp: Timestamp,
     /// Uptime in whole seconds.
     uptime: u64,
-    /// The ids of the notices that the overview shows.
+    /// The ids of the notices that the list of instances shows.
     notices: Vec<&'static str>,
 }
 

@@ -14,7 +14,15 @@ use tokio::sync::broadcast::error::RecvError;
 
 /// The streams with readers, by key; cheap to clone.
 #[derive(Debug)]
-pub struct SharedStreams<K, T>(Arc<Mutex<HashMap<K, broadcast::Sender<T>>>>);
+pub struct SharedStreams<K, T>(Arc<Mutex<HashMap<K, SharedSource<T>>>>);
+
+/// A running source.
+#[derive(Debug)]
+struct SharedSource<T> {
+    sender: broadcast::Sender<T>,
+    /// The item that was sent last.
+    latest: Option<T>,
+}
 
 impl<K, T> Clone for SharedStreams<K, T> {
     fn clone(&self) -> Self {
@@ -44,35 +52,62 @@ where
     where
         S: Stream<Item = T> + Send + 'static,
     {
-        let mut senders = self.senders();
-        if let Some(sender) = senders.get(&key) {
-            return sender.subscribe();
+        self.subscribe_from_latest(key, room, source).1
+    }
+
+    /// Like [`subscribe`](Self::subscribe), with the item before the next one, unless the source has
+    /// just started.
+    pub fn subscribe_from_latest<S>(
+        &self,
+        key: K,
+        room: usize,
+        source: impl FnOnce() -> S,
+    ) -> (Option<T>, broadcast::Receiver<T>)
+    where
+        S: Stream<Item = T> + Send + 'static,
+    {
+        let mut sources = self.sources();
+        if let Some(running) = sources.get(&key) {
+            return (running.latest.clone(), running.sender.subscribe());
         }
         let (sender, receiver) = broadcast::channel(room);
-        senders.insert(key.clone(), sender.clone());
+        let running = SharedSource {
+            sender: sender.clone(),
+            latest: None,
+        };
+        sources.insert(key.clone(), running);
         let registration = StreamRegistration {
             streams: self.clone(),
             key,
             is_removed: false,
         };
         tokio::spawn(registration.run(sender, source()));
-        receiver
+        (None, receiver)
     }
 
     fn remove_unread(&self, key: &K) -> bool {
-        let mut senders = self.senders();
-        let is_unread = senders
+        let mut sources = self.sources();
+        let is_unread = sources
             .get(key)
-            .is_none_or(|sender| sender.receiver_count() == 0);
+            .is_none_or(|running| running.sender.receiver_count() == 0);
         if is_unread {
-            senders.remove(key);
+            sources.remove(key);
         }
         is_unread
+    }
+
+    /// Sends an item. New readers get either it or the one before it as the latest.
+    fn send(&self, key: &K, item: T) {
+        if let Some(running) = self.sources().get_mut(key) {
+            running.latest = Some(item.clone());
+            // The last reader may have left in this moment.
+            drop(running.sender.send(item));
+        }
     }
 }
 
 impl<K, T> SharedStreams<K, T> {
-    fn senders(&self) -> MutexGuard<'_, HashMap<K, broadcast::Sender<T>>> {
+    fn sources(&self) -> MutexGuard<'_, HashMap<K, SharedSource<T>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -103,8 +138,7 @@ where
                     }
                 }
                 item = source.next() => match item {
-                    // The last reader may have left in this moment.
-                    Some(item) => drop(sender.send(item)),
+                    Some(item) => self.streams.send(&self.key, item),
                     None => return,
                 },
             }
@@ -115,7 +149,7 @@ where
 impl<K: Eq + Hash, T> Drop for StreamRegistration<K, T> {
     fn drop(&mut self) {
         if !self.is_removed {
-            self.streams.senders().remove(&self.key);
+            self.streams.sources().remove(&self.key);
         }
     }
 }
@@ -185,7 +219,7 @@ mod tests {
         assert_eq!(made.load(Ordering::Relaxed), 10);
         // All readers have gone: the source ends.
         send.closed().await;
-        assert!(streams.senders().is_empty());
+        assert!(streams.sources().is_empty());
         assert_eq!(made.load(Ordering::Relaxed), 10);
     }
 
@@ -217,7 +251,7 @@ mod tests {
             };
             let reader = items(streams.subscribe("a", 1, broken), || None);
             assert_eq!(reader.count().await, 0);
-            while !streams.senders().is_empty() {
+            while !streams.sources().is_empty() {
                 tokio::task::yield_now().await;
             }
         }

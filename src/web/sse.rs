@@ -113,15 +113,15 @@ pub fn respond(
     stop: CancellationToken,
     as_html: bool,
 ) -> Response {
-    let (interval, sign) = match as_html {
+    let (interval, keep_alive) = match as_html {
         true => (HEARTBEAT, "event: heartbeat\n\n"),
         false => (KEEP_ALIVE, ":\n\n"),
     };
     let body = LiveStream {
         events: Box::pin(events.take_until(stop.cancelled_owned())),
         interval,
-        sign: Bytes::from_static(sign.as_bytes()),
-        quiet: Box::pin(sleep(interval)),
+        keep_alive: Bytes::from_static(keep_alive.as_bytes()),
+        idle: Box::pin(sleep(interval)),
     };
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
@@ -138,8 +138,8 @@ pub fn respond(
 struct LiveStream<S> {
     events: Pin<Box<S>>,
     interval: Duration,
-    sign: Bytes,
-    quiet: Pin<Box<Sleep>>,
+    keep_alive: Bytes,
+    idle: Pin<Box<Sleep>>,
 }
 
 impl<S: Stream<Item = Bytes>> Stream for LiveStream<S> {
@@ -149,12 +149,12 @@ impl<S: Stream<Item = Bytes>> Stream for LiveStream<S> {
         let event = match self.events.as_mut().poll_next(cx) {
             Poll::Ready(event) => event,
             Poll::Pending => {
-                std::task::ready!(self.quiet.as_mut().poll(cx));
-                Some(self.sign.clone())
+                std::task::ready!(self.idle.as_mut().poll(cx));
+                Some(self.keep_alive.clone())
             }
         };
         let next = Instant::now() + self.interval;
-        self.quiet.as_mut().reset(next);
+        self.idle.as_mut().reset(next);
         Poll::Ready(event)
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::delivery::DeliveryWorker;
 use super::display;
 use super::evaluate::{ConditionResult, evaluate_all};
-use super::grouping::{NotificationEvent, NotificationItem, page_of};
+use super::grouping::{NotificationEvent, NotificationItem, page_path};
 use super::incident::is_covered;
 use super::model::{AlertRule, InstanceObservation};
 use super::posting::{NotificationQueue, RuleNotice, bundles};
@@ -316,7 +316,7 @@ impl Alerts {
             vault: self.vault.clone(),
             sender: self.sender.clone(),
             clock: self.clock.clone(),
-            link: Box::new(move |data| Some(format!("{}{}", url.as_ref()?, page_of(data)))),
+            link: Box::new(move |data| Some(format!("{}{}", url.as_ref()?, page_path(data)))),
             wake: self.wake.clone(),
             in_hand: self.in_hand.clone(),
         };

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 use super::evaluate::cut;
 use super::model::{AlertRule, Notification, RuleCondition};
@@ -99,19 +100,23 @@ impl NotificationItem {
 }
 
 /// The page about a notification: that of its instance, or the list of instances if it names several.
-pub fn page_of(data: &Value) -> String {
-    let ids = |name: &str| -> Vec<InstanceId> {
-        let items = data.get(name).and_then(Value::as_array);
-        let id = |item: &Value| item.get("id")?.as_str()?.parse().ok();
-        items.into_iter().flatten().filter_map(id).collect()
-    };
+pub fn page_path(data: &Value) -> String {
+    let items = data.get("instances").and_then(Value::as_array);
+    let id = |item: &Value| item.get("id")?.as_str()?.parse().ok();
+    let ids: HashSet<InstanceId> = items.into_iter().flatten().filter_map(id).collect();
     let miner = data.pointer("/instances/0/miner").and_then(Value::as_str);
-    match ids("instances")[..] {
-        [id] if miner.is_some_and(|miner| !miner.is_empty()) => format!("/instances/{id}/miners"),
+    let is_about_miners = miner.is_some_and(|miner| !miner.is_empty());
+    let kind = data.pointer("/condition/kind").and_then(Value::as_str);
+    // Lists of what needs attention do not contain instances with other alerts, or without a problem.
+    let needs_attention = data["event"] != NotificationEvent::Cleared.as_str()
+        && matches!(kind, Some("state" | "check"));
+    match Vec::from_iter(ids)[..] {
+        [id] if is_about_miners => format!("/instances/{id}/miners"),
         [id] => format!("/instances/{id}"),
         [] => "/alerts".to_owned(),
-        _ if data["event"] == NotificationEvent::Cleared.as_str() => "/instances".to_owned(),
-        _ => "/instances?attention=true".to_owned(),
+        _ if is_about_miners => "/miners".to_owned(),
+        _ if needs_attention => "/instances?attention=true".to_owned(),
+        _ => "/instances".to_owned(),
     }
 }
 

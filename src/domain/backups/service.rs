@@ -147,7 +147,7 @@ impl Backups {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot show the results of the last backups on the overview")
+                    tracing::warn!(%error, "cannot show the results of the last backups in the list of instances")
                 }
             }
             tokio::select! {

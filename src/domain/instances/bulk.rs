@@ -80,10 +80,19 @@ impl BulkRequest {
         let is_all = input.value.get("all").is_some_and(|all| {
             all == &Value::Bool(true) || all.as_str().is_some_and(|s| s == "true" || s == "on")
         });
+        let given = input
+            .value
+            .get("filter")
+            .filter(|given| !given.is_null() && *given != "");
+        let has_ids = input.form.is_none() && input.value.get("ids").is_some();
         if is_all {
+            if given.is_some() || has_ids {
+                let detail = "all cannot be combined with filter or ids.";
+                errors.push(FieldError::new("/all", detail));
+            }
             return Some(InstanceFilter::default());
         }
-        let given = input.value.get("filter").filter(|given| !given.is_null())?;
+        let given = given?;
         let (filter, refused) = match (&input.form, given) {
             (Some(_), Value::String(query)) => {
                 let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes())
@@ -93,7 +102,6 @@ impl BulkRequest {
             }
             (_, given) => InstanceFilter::from_json(given),
         };
-        let has_ids = input.form.is_none() && input.value.get("ids").is_some();
         if has_ids {
             let detail = "filter cannot be combined with ids.";
             errors.push(FieldError::new("/filter", detail));
@@ -181,6 +189,9 @@ impl BulkAction {
             Self::Start if instance.running => Some(format!("{name} is already {state}.")),
             Self::Stop if instance.status == InstanceState::Stopped => {
                 Some(format!("{name} is already {state}."))
+            }
+            Self::Stop if instance.status == InstanceState::Failed => {
+                Some(format!("{name} is not running."))
             }
             Self::Restart if !instance.can_stop() => {
                 Some(format!("{name} is {state} and was not restarted."))
@@ -297,7 +308,10 @@ mod tests {
         }
         for (filter, pointers) in [
             (json!({}), ["/filter"]),
-            (json!({"state": ""}), ["/filter"]),
+            (json!({"state": ""}), ["/filter/state"]),
+            (json!({"tag": []}), ["/filter/tag"]),
+            (json!({"q": ["a", "b"]}), ["/filter/q"]),
+            (json!({"attention": [true, false]}), ["/filter/attention"]),
             (json!("x"), ["/filter"]),
             (json!({"state": "x"}), ["/filter/state"]),
             (json!({"limit": "5"}), ["/filter/limit"]),
@@ -307,6 +321,14 @@ mod tests {
         }
         let both = json!({"action": "stop", "ids": [id], "filter": {"tag": "barn"}});
         assert_eq!(read(both).unwrap_err(), ["/filter"]);
+        // A mistake must not stop more instances than meant.
+        for other in [json!({"filter": {"tag": "barn"}}), json!({"ids": [id]})] {
+            let mut body = json!({"action": "stop", "all": true});
+            for (name, value) in other.as_object().unwrap() {
+                body[name] = value.clone();
+            }
+            assert_eq!(read(body).unwrap_err(), ["/all"]);
+        }
         // A form sends the selected rows as well.
         let input = RequestInput {
             value: json!({"action": "stop", "ids": id, "filter": "tag=a+b&state=failed"}),

@@ -15,9 +15,9 @@ use crate::web::sse::SseEvent;
 pub(super) struct DisplayedList {
     summary: String,
     table: String,
-    /// The number of instances that match, and whether there are configurations: what the table
-    /// shows around its rows.
-    frame: (usize, bool),
+    /// The number of instances that match and of all, and whether there are configurations: what the
+    /// table shows around its rows.
+    frame: (usize, usize, bool),
     order: Vec<InstanceId>,
     rows: HashMap<InstanceId, String>,
 }
@@ -39,7 +39,7 @@ impl DisplayedList {
         Ok(Self {
             summary: crate::web::html(&page.as_summary()).map_err(Error::internal)?,
             table: crate::web::html(&page.as_table()).map_err(Error::internal)?,
-            frame: (page.total, page.notes.has_configs),
+            frame: (page.total, page.fleet.count, page.notes.has_configs),
             order: page.instances.iter().map(|i| i.id).collect(),
             rows: page.instances.iter().map(row).collect::<Result<_>>()?,
         })

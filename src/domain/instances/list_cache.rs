@@ -36,8 +36,6 @@ pub(super) enum ListView {
         /// What the page shows of its caller: name, role, session.
         frame: PageFrame,
     },
-    /// The parts of a page that change, as an event for its stream.
-    Parts,
 }
 
 impl ListView {
@@ -45,7 +43,6 @@ impl ListView {
         match self {
             Self::Json => "application/json",
             Self::Page { .. } => "text/html; charset=utf-8",
-            Self::Parts => "text/event-stream",
         }
     }
 }
@@ -146,11 +143,6 @@ impl ListResponse {
             body,
             tag: HeaderValue::try_from(tag).map_err(Error::internal)?,
         })
-    }
-
-    /// Its bytes.
-    pub(super) fn into_body(self) -> Bytes {
-        self.body
     }
 
     /// The response to a request with these headers: 304 if it has the same list.

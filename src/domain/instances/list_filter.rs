@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::str::FromStr;
 use strum::VariantNames;
 
+use super::draft::is_version_name;
 use super::list_extras::HEALTH_WORDS;
 use super::model::Instance;
 use super::tags::check_tag;
@@ -12,15 +13,13 @@ use crate::base::error::FieldError;
 use crate::base::ids::ConfigId;
 use crate::keeper::machine::InstanceState;
 use crate::web::extract::{MOST_UNKNOWN, unknown_field};
-use crate::web::openapi::{RequestField, flag, member, text};
+use crate::web::openapi::{RequestField, any_of, flag, member, text};
 use serde_json::json;
 
 /// The longest search text in characters.
-const LONGEST_SEARCH: usize = 200;
+pub(super) const LONGEST_SEARCH: usize = 200;
 /// Maximum number of values of one parameter.
 const MOST_VALUES: usize = 50;
-/// The longest name of a version, as for a client's name in the store.
-const LONGEST_VERSION: usize = 48;
 
 /// Selects instances. Several values of one parameter mean any of them; several parameters mean all
 /// of them.
@@ -96,14 +95,6 @@ fn state_words() -> Vec<&'static str> {
     states.chain(["error"]).collect()
 }
 
-/// `a, b or c`.
-fn any_of(words: &[&str]) -> String {
-    match words {
-        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
-        _ => words.concat(),
-    }
-}
-
 impl InstanceFilter {
     /// Reads the parameters of a filter and ignores others. Empty values count as missing, as in a
     /// form with a blank field. Also returns an error for each invalid value.
@@ -135,11 +126,25 @@ impl InstanceFilter {
         for (name, value) in members {
             let values = match value {
                 Value::Array(values) => values.as_slice(),
-                Value::Null => &[],
+                Value::Null => continue,
                 one => std::slice::from_ref(one),
             };
+            // A script's empty variable must not select more than meant.
+            let has_one_value = matches!(name.as_str(), "q" | "attention");
+            if values.is_empty() || has_one_value && values.len() > 1 {
+                let detail = match has_one_value {
+                    true => format!("{name} must be one value."),
+                    false => format!("{name} must be text or a list of texts."),
+                };
+                errors.push(FieldError::new(format!("/{name}"), detail));
+                continue;
+            }
             for value in values {
                 match value {
+                    Value::String(text) if text.trim().is_empty() => {
+                        let detail = format!("{name} must not be empty.");
+                        errors.push(FieldError::new(format!("/{name}"), detail));
+                    }
                     Value::String(text) => pairs.push((name.clone(), text.clone())),
                     Value::Bool(flag) => pairs.push((name.clone(), flag.to_string())),
                     _ => errors.push(FieldError::new(
@@ -174,7 +179,6 @@ impl InstanceFilter {
     /// # Errors
     /// The problem as a sentence.
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let is_plain = value.len() <= LONGEST_VERSION && value.is_ascii();
         match name {
             "q" if value.chars().count() > LONGEST_SEARCH => {
                 return Err(format!(
@@ -202,7 +206,7 @@ impl InstanceFilter {
                 check_tag(value).map_err(|detail| format!("tag is invalid: {detail}"))?;
                 return add(&mut self.tags, value.to_owned(), name);
             }
-            "version" if !is_plain => {
+            "version" if !is_version_name(value) => {
                 return Err("version must be a client version such as 0.6.0.".into());
             }
             "version" => return add(&mut self.versions, value.to_owned(), name),

@@ -5,7 +5,6 @@ use std::ops::Deref;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-use super::displayed_list::DisplayedList;
 use super::list_cache::{ListCache, ListResponse, ListVersion, ListView};
 use super::list_filter::PoolTexts;
 use super::list_query::ListQuery;
@@ -150,10 +149,6 @@ pub(super) async fn list_response(
         } => {
             let page = full_page(lists, &query, *nothing_selected).await?;
             html_with(&page, frame).map_err(Error::internal)?.into()
-        }
-        ListView::Parts => {
-            let page = list_page(lists, &query).await?;
-            DisplayedList::of(&page, query.address())?.whole()
         }
     };
     let response = ListResponse::new(&view, body)?;

@@ -235,12 +235,12 @@ impl ListColumn {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Health => "Health",
-            Self::Pool => "Mining for",
+            Self::Pool => "Pool",
             Self::Hashrate => "Hashrate, 10 min",
             Self::Shares => "Shares, 24 h",
             Self::Miners => "Miners",
             Self::Chart => "Hashrate chart",
-            Self::Version => "Client",
+            Self::Version => "Client version",
             Self::Config => "Configuration",
             Self::Port => "Port",
             Self::Restarts => "Restarts",

@@ -3,15 +3,14 @@
 
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use std::collections::HashSet;
 use std::time::Duration;
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{broadcast, watch};
 
 use super::displayed_list::DisplayedList;
-use super::list_cache::ListView;
-use super::list_page::{InstanceListState, list_page, list_response};
+use super::list_page::{InstanceListState, list_page};
 use super::list_query::ListQuery;
 use super::stream_keys::{InstanceStreamKey, PageUpdate};
 use super::streams::{AGAIN, ROOM, status_event};
@@ -22,6 +21,9 @@ use crate::web::sse::{self, SseEvent};
 
 /// Minimum time between two updates of a page.
 const COALESCE: Duration = Duration::from_millis(150);
+/// The number of updates that a reader of a page can be behind. Each holds a whole page; a slower reader
+/// gets the newest one.
+const PAGE_ROOM: usize = 2;
 /// Metrics change without a sign; a page shows them at this interval.
 const METRICS: Duration = Duration::from_secs(10);
 
@@ -31,6 +33,8 @@ pub(super) async fn follow(lists: InstanceListState, query: ListQuery, as_html: 
     if as_html {
         return sse::respond(page_events(lists, query), stop, true);
     }
+    // Nothing else of the query makes a difference.
+    let query = ListQuery::WHOLE.with_filter(query.filter);
     let key = InstanceStreamKey::List(query.clone());
     let shared = &lists.instances.streams().changes;
     let source = || changed_instances(lists.clone(), query);
@@ -52,11 +56,18 @@ impl ListMembership {
         if query.filter.is_empty() {
             return Self(None);
         }
-        let all = lists.instances.list().await.unwrap_or_default();
-        let found = lists.select(query, all, false).await.unwrap_or_default();
-        Self(Some(
-            found.into_iter().map(|instance| instance.id).collect(),
-        ))
+        loop {
+            match Self::read(lists, query).await {
+                Ok(known) => return Self(Some(known)),
+                Err(_) => tokio::time::sleep(AGAIN).await,
+            }
+        }
+    }
+
+    async fn read(lists: &InstanceListState, query: &ListQuery) -> Result<HashSet<InstanceId>> {
+        let all = lists.instances.list().await?;
+        let found = lists.select(query, all, false).await?;
+        Ok(found.into_iter().map(|instance| instance.id).collect())
     }
 
     /// The event about a change of an instance; none if it neither is nor was in the list.
@@ -72,7 +83,12 @@ impl ListMembership {
             return event.or_else(|| Some(list_event()));
         };
         let found = match instance {
-            Some(instance) => lists.select(query, vec![instance], false).await.ok()?.pop(),
+            Some(instance) => loop {
+                match lists.select(query, vec![instance.clone()], false).await {
+                    Ok(mut found) => break found.pop(),
+                    Err(_) => tokio::time::sleep(AGAIN).await,
+                }
+            },
             None => None,
         };
         match found {
@@ -127,7 +143,11 @@ fn changed_instances(
                 for id in changed {
                     events.extend(members.event(&lists, &query, id).await);
                 }
-                events.extend(is_list.then(list_event));
+                if is_list {
+                    // Changes may have been missed; the reader reads the list again as well.
+                    members = ListMembership::new(&lists, &query).await;
+                    events.push(list_event());
+                }
                 if !events.is_empty() {
                     let state = (changes, notices, lists, query, Some(members));
                     return Some((sse::join(events), state));
@@ -142,63 +162,38 @@ fn changed_instances(
 fn page_events(lists: InstanceListState, query: ListQuery) -> impl Stream<Item = Bytes> + Send {
     let source = || page_updates(lists.clone(), query.clone());
     let shared = &lists.instances.streams().pages;
-    // Subscribed before reading: a change in between is sent twice instead of being lost.
-    let updates = shared.subscribe(query.clone(), ROOM, source);
-    stream::unfold(
-        (updates, lists, query, PageProgress::New),
-        |(mut updates, lists, query, progress)| async move {
-            if progress == PageProgress::New {
-                let whole = whole_page(&lists, &query).await;
-                return Some((whole, (updates, lists, query, PageProgress::Behind)));
-            }
-            let event = next_event(&mut updates, progress).await?;
-            Some((event, (updates, lists, query, PageProgress::UpToDate)))
+    let (latest, updates) = shared.subscribe_from_latest(query.clone(), PAGE_ROOM, source);
+    let is_behind = latest.is_none();
+    let first = stream::iter(latest.map(|update| update.whole));
+    let others = stream::unfold(
+        (updates, is_behind),
+        |(mut updates, is_behind)| async move {
+            let event = next_event(&mut updates, is_behind).await?;
+            Some((event, (updates, false)))
         },
-    )
+    );
+    first.chain(others)
 }
 
-/// What a reader of a page has got.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum PageProgress {
-    /// Nothing.
-    New,
-    /// The page at some time, but not the last update.
-    Behind,
-    /// All updates.
-    UpToDate,
-}
-
-/// The next event of a reader; none: no more will come.
+/// The next event of a reader; none: no more will come. `is_behind`: it has not had the update before.
 async fn next_event(
     updates: &mut broadcast::Receiver<PageUpdate>,
-    mut progress: PageProgress,
+    mut is_behind: bool,
 ) -> Option<Bytes> {
     loop {
         match updates.recv().await {
-            Ok(update) if progress == PageProgress::Behind => return Some(update.whole),
+            Ok(update) if is_behind => return Some(update.whole),
             Ok(PageUpdate {
                 parts: Some(parts), ..
             }) => return Some(parts),
             Ok(_) => {}
-            Err(RecvError::Lagged(_)) => progress = PageProgress::Behind,
+            Err(RecvError::Lagged(_)) => is_behind = true,
             Err(RecvError::Closed) => return None,
         }
     }
 }
 
-/// All parts of a page now.
-async fn whole_page(lists: &InstanceListState, query: &ListQuery) -> Bytes {
-    loop {
-        // What cannot be shown now (the database is busy) is shown a moment later.
-        match list_response(lists, query.clone(), ListView::Parts).await {
-            Ok(response) => return response.into_body(),
-            Err(_) => tokio::time::sleep(AGAIN).await,
-        }
-    }
-}
-
-/// An update of a page after each change, also if nothing looks different: a reader that has read the
-/// page before it may have seen something else.
+/// A page now, and an update after each change that looks different.
 fn page_updates(
     lists: InstanceListState,
     query: ListQuery,
@@ -209,35 +204,44 @@ fn page_updates(
     stream::unfold(
         state,
         |(mut changes, mut notices, lists, query, shown)| async move {
-            let has_changed = tokio::select! {
-                change = changes.recv() => match change {
-                    Err(RecvError::Closed) => return None,
-                    _ => true,
-                },
-                Ok(()) = notices.changed() => true,
-                () = tokio::time::sleep(METRICS) => false,
-            };
-            if has_changed {
-                // Several changes at the same time result in one update, with the state after all of
-                // them.
-                tokio::time::sleep(COALESCE).await;
-                while matches!(changes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
-            }
-            let now = loop {
-                match displayed_list(&lists, &query).await {
-                    Ok(now) => break now,
-                    Err(_) => tokio::time::sleep(AGAIN).await,
+            loop {
+                if shown.is_some() {
+                    wait_for_change(&mut changes, &mut notices).await?;
                 }
-            };
-            let whole = now.whole();
-            let parts = match &shown {
-                Some(shown) => now.parts_since(shown),
-                None => Some(whole.clone()),
-            };
-            let update = PageUpdate { parts, whole };
-            Some((update, (changes, notices, lists, query, Some(now))))
+                let now = loop {
+                    // What cannot be shown now (the database is busy) is shown a moment later.
+                    match displayed_list(&lists, &query).await {
+                        Ok(now) => break now,
+                        Err(_) => tokio::time::sleep(AGAIN).await,
+                    }
+                };
+                let parts = shown.as_ref().and_then(|shown| now.parts_since(shown));
+                if parts.is_some() || shown.is_none() {
+                    let whole = now.whole();
+                    let update = PageUpdate { parts, whole };
+                    return Some((update, (changes, notices, lists, query, Some(now))));
+                }
+            }
         },
     )
+}
+
+/// Waits for a change, or for the time when metrics are shown again; none: no more will come.
+async fn wait_for_change<N: Send + Sync>(
+    changes: &mut broadcast::Receiver<InstanceId>,
+    notices: &mut watch::Receiver<N>,
+) -> Option<()> {
+    tokio::select! {
+        change = changes.recv() => if matches!(change, Err(RecvError::Closed)) {
+            return None;
+        },
+        Ok(()) = notices.changed() => {}
+        () = tokio::time::sleep(METRICS) => return Some(()),
+    }
+    // Several changes at the same time result in one update, with the state after all of them.
+    tokio::time::sleep(COALESCE).await;
+    while matches!(changes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
+    Some(())
 }
 
 async fn displayed_list(lists: &InstanceListState, query: &ListQuery) -> Result<DisplayedList> {

@@ -8,7 +8,7 @@ use strum::IntoEnumIterator;
 
 use super::display::state_text;
 use super::list_extras::{HEALTH_WORDS, ListStats};
-use super::list_filter::InstanceFilter;
+use super::list_filter::{InstanceFilter, LONGEST_SEARCH};
 use super::list_query::{ListColumn, ListQuery, PAGE_LIMIT, SortKey};
 use super::miner_address::{MinerAddress, MinerProtocol};
 use super::model::Instance;
@@ -45,7 +45,7 @@ pub struct InstanceListPage {
     #[serde(skip)]
     pub(super) notes: PageNotes,
     #[serde(skip)]
-    fleet: FleetSummary,
+    pub(super) fleet: FleetSummary,
     #[serde(skip)]
     choices: FilterChoices,
     /// Totals of all instances that match: label and value.
@@ -85,11 +85,11 @@ impl PageNotes {
 /// All instances, whichever of them the list shows.
 #[derive(Debug, Default)]
 pub struct FleetSummary {
-    count: usize,
+    pub(super) count: usize,
     running: usize,
     stopped: usize,
     /// Those that need attention,
-    troubled: usize,
+    attention_count: usize,
     /// and the first of them.
     described: Vec<Instance>,
     restarts: i32,
@@ -100,13 +100,13 @@ impl FleetSummary {
     /// Of these instances.
     pub fn of(all: &[Instance]) -> Self {
         let count = |state| all.iter().filter(|i| i.status == state).count();
-        let troubled = || all.iter().filter(|i| i.has_problem());
+        let with_problem = || all.iter().filter(|i| i.has_problem());
         Self {
             count: all.len(),
             running: count(InstanceState::Running),
             stopped: count(InstanceState::Stopped),
-            troubled: troubled().count(),
-            described: troubled().take(MOST_DESCRIBED).cloned().collect(),
+            attention_count: with_problem().count(),
+            described: with_problem().take(MOST_DESCRIBED).cloned().collect(),
             restarts: all.iter().map(|i| i.restarts).sum(),
             is_in_motion: all.iter().any(Instance::is_in_motion),
         }
@@ -231,7 +231,7 @@ impl InstanceListPage {
 
     /// The title of the page: problems first, so that a tab shows them.
     fn title(&self) -> String {
-        match self.fleet.troubled {
+        match self.fleet.attention_count {
             0 => self.headline(),
             1 => format!("1 needs attention · {}", self.headline()),
             count => format!("{count} need attention · {}", self.headline()),
@@ -264,12 +264,12 @@ impl InstanceListPage {
             list("Running", fleet.running, "state", "running", ""),
             list("Stopped", fleet.stopped, "state", "stopped", ""),
         ];
-        if fleet.troubled > 0 {
+        if fleet.attention_count > 0 {
             lists.insert(
                 1,
                 list(
                     "Needs attention",
-                    fleet.troubled,
+                    fleet.attention_count,
                     "attention",
                     "true",
                     "bad",
@@ -277,6 +277,10 @@ impl InstanceListPage {
             );
         }
         lists
+    }
+
+    fn longest_search(&self) -> usize {
+        LONGEST_SEARCH
     }
 
     /// A few instances need no search. What an address asks for can always be changed.
@@ -290,10 +294,17 @@ impl InstanceListPage {
         let chosen = |name: &str| self.query.filter.values(name);
         let field = |name, label, any, options: Vec<(String, String)>| {
             let chosen = chosen(name);
+            // Tags are the same in upper and lower case.
+            let is_same = |a: &str, b: &str| a.to_lowercase() == b.to_lowercase();
+            let mut options = options;
+            if let [one] = chosen.as_slice()
+                && !options.iter().any(|(value, _)| is_same(value, one))
+            {
+                // No instance has it any more, but the address asks for it.
+                options.push((one.clone(), one.clone()));
+            }
             let options = options.into_iter().map(|(value, text)| {
-                // Tags are the same in upper and lower case.
-                let is_it = |one: &String| one.to_lowercase() == value.to_lowercase();
-                let is_chosen = matches!(chosen.as_slice(), [one] if is_it(one));
+                let is_chosen = matches!(chosen.as_slice(), [one] if is_same(one, &value));
                 (value, text, is_chosen)
             });
             FilterField {
@@ -320,7 +331,7 @@ impl InstanceListPage {
             field("tag", "Tag", "Any tag", same(&self.choices.tags)),
             field(
                 "version",
-                "Client",
+                "Client version",
                 "Any version",
                 same(&self.choices.versions),
             ),
@@ -373,8 +384,10 @@ impl InstanceListPage {
             ("q", _) => format!("“{value}”"),
             ("attention", "true") => "needs attention".into(),
             ("attention", _) => "needs no attention".into(),
-            ("state", "backing-off") => "retrying".into(),
-            ("state", _) => value,
+            ("state", state) => match state.parse() {
+                Ok(state) => state_text(state).into(),
+                Err(_) => value,
+            },
             ("config", _) => {
                 let mut known = self.choices.configs.iter();
                 let name = known.find(|(id, _)| id.to_string() == value);

@@ -72,6 +72,7 @@ where
     InstanceListState: FromRef<S>,
 {
     RouteTable::new()
+// Programs may use the id, so it stays.
 .add(get("/", "showOverview", "Lists instances, the same as `/instances`.")
             .about("The event stream sends new `instance` and `list` events.")
             .asks(list_parameters())

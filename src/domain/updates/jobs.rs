@@ -139,7 +139,7 @@ fn due(
     (release.asset.is_ready() && can_be_checked && !was_tried && !is_there).then(|| latest.clone())
 }
 
-/// Follows the update jobs until `stop`, and shows their results on the overview.
+/// Follows the update jobs until `stop`, and shows their results in the list of instances.
 async fn follow_jobs(updates: UpdateService, stop: CancellationToken) {
     let mut jobs = updates.board().follow();
     let mut shown = None;
@@ -157,7 +157,7 @@ async fn follow_jobs(updates: UpdateService, stop: CancellationToken) {
             match updates.news().await {
                 Ok(news) => updates.tell(&news).await,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot show the result of the update on the overview")
+                    tracing::warn!(%error, "cannot show the result of the update in the list of instances")
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The status of known releases, for the API, the overview, the health checks and the notice about
+//! The status of known releases, for the API, the list of instances, the health checks and the notice about
 //! a failed update.
 
 use schemars::JsonSchema;
@@ -103,7 +103,7 @@ impl ReleaseStatus {
 }
 
 impl UpdateService {
-    /// Shows new releases and failed updates on the overview.
+    /// Shows new releases and failed updates in the list of instances.
     pub(super) async fn tell(&self, news: &ReleaseStatus) {
         let failure = failure(&self.finished().await, news);
         let words = news.available.then(|| {

@@ -50,8 +50,8 @@ pub(super) async fn slack(
     message: &NotifyMessage,
 ) -> Result<(), SendError> {
     let url = addresses::read(url).map_err(SendError::for_good)?;
-    let sign = sign(message.mood);
-    let title = format!("{sign}{}", one_line(&message.title));
+    let symbol = symbol(message.mood);
+    let title = format!("{symbol}{}", one_line(&message.title));
     let mut text = format!("*{}*", escape_mrkdwn(&clipped(&title, 250)));
     if !message.text.is_empty() {
         text.push('\n');
@@ -167,8 +167,8 @@ fn extended(server: &str, path: &[&str]) -> Result<Url, SendError> {
     Ok(url)
 }
 
-/// A sign before the title where there is no color.
-pub(super) fn sign(mood: Tone) -> &'static str {
+/// A symbol before the title where there is no color.
+pub(super) fn symbol(mood: Tone) -> &'static str {
     match mood {
         Tone::Bad => "🔴 ",
         Tone::Good => "🟢 ",
@@ -190,7 +190,7 @@ fn text_or_title(message: &NotifyMessage, most: usize) -> String {
 pub(super) fn plain_text(message: &NotifyMessage, most: usize) -> String {
     let title = clipped(&one_line(&message.title), 250);
     let parts = [
-        Some(format!("{}{title}", sign(message.mood))),
+        Some(format!("{}{title}", symbol(message.mood))),
         Some(clipped(&message.text, most)),
         message.link.clone(),
     ];

@@ -62,9 +62,15 @@ pub(super) fn advertised_host(text: &str) -> Result<String, SettingsError> {
 
 /// The URL that users open, without a slash at its end, and its host name.
 pub(super) fn public_url(text: &str) -> Result<(String, String), SettingsError> {
+    // A username and password would be in the log.
+    let shown = if text.contains('@') {
+        "the value"
+    } else {
+        &format!("\"{text}\"")
+    };
     let wrong = || {
         SettingsError(format!(
-            "public_url: \"{text}\" is not an address like https://miner.example.org, without path, username and ?"
+            "public_url: {shown} is not an address like https://miner.example.org, without path, username and ?"
         ))
     };
     let url = reqwest::Url::parse(text.trim()).map_err(|_| wrong())?;

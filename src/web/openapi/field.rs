@@ -108,6 +108,14 @@ pub fn object(fields: &[RequestField]) -> Schema {
     schema.into()
 }
 
+/// `a, b or c`.
+pub(crate) fn any_of(words: &[&str]) -> String {
+    match words {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => words.concat(),
+    }
+}
+
 impl RequestField {
     /// Whether it is required.
     pub fn required(mut self) -> Self {
@@ -174,14 +182,11 @@ impl RequestField {
             .flatten()
             .filter_map(Value::as_str)
             .collect();
-        match words.as_slice() {
-            [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
-            [only] => (*only).to_owned(),
-            _ => {
-                let (from, to) = self.range();
-                format!("a whole number from {from} to {to}")
-            }
+        if words.is_empty() {
+            let (from, to) = self.range();
+            return format!("a whole number from {from} to {to}");
         }
+        any_of(&words)
     }
 
     /// An example value: the given example, the default, or a value of its type.

@@ -14,6 +14,7 @@ mod tests;
 
 pub use curl::curl;
 pub use document::{ApiDocument, OperationGroup, short_type};
+pub(crate) use field::any_of;
 pub use field::{
     RequestField, flag, id, list, member, moment, number, object, one_of, text, whole,
 };

@@ -70,7 +70,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
         .await;
     assert!(browser.text("main").await.contains(PAYOUT));
 
-    browser.press("Overview").await;
+    browser.press("Instances").await;
     browser.reads("main h2", "Next: create an instance").await;
     browser.press("New instance").await;
     browser.fill("#name", "barn").await;

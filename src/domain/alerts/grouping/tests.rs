@@ -264,24 +264,42 @@ fn a_message_links_to_its_instance_or_to_the_list() {
         is: InstanceProblem::NotRunning,
     });
     let (barn, attic) = (item("barn", "", ""), item("attic", "", ""));
-    let page = |event, items: &[NotificationItem]| page_of(&said(&rule, event, items, AT).data);
+    let page = |event, items: &[NotificationItem]| page_path(&said(&rule, event, items, AT).data);
     let of_barn = format!("/instances/{}", barn.id);
     let miner = NotificationItem {
         miner: "bitaxe".into(),
         ..barn.clone()
     };
     assert_eq!(
-        page(NotificationEvent::Raised, &[miner]),
+        page(NotificationEvent::Raised, std::slice::from_ref(&miner)),
         format!("{of_barn}/miners")
     );
     assert_eq!(page(NotificationEvent::Raised, &[barn.clone()]), of_barn);
+    let other_miner = NotificationItem {
+        miner: "s9".into(),
+        ..barn.clone()
+    };
+    let miners = [miner, other_miner.clone()];
+    assert_eq!(
+        page(NotificationEvent::Raised, &miners),
+        format!("{of_barn}/miners")
+    );
+    let elsewhere = NotificationItem {
+        miner: "s9".into(),
+        ..attic.clone()
+    };
+    let miners = [other_miner, elsewhere];
+    assert_eq!(page(NotificationEvent::Raised, &miners), "/miners");
     let both = [barn, attic];
     assert_eq!(
         page(NotificationEvent::Raised, &both),
         "/instances?attention=true"
     );
     assert_eq!(page(NotificationEvent::Cleared, &both), "/instances");
-    assert_eq!(page_of(&Value::Null), "/alerts");
+    let block = self::rule(RuleCondition::BlockFound);
+    let found = said(&block, NotificationEvent::Happened, &both, AT);
+    assert_eq!(page_path(&found.data), "/instances");
+    assert_eq!(page_path(&Value::Null), "/alerts");
     let hostile = json!({ "instances": [{ "id": "../../evil" }] });
-    assert_eq!(page_of(&hostile), "/alerts");
+    assert_eq!(page_path(&hostile), "/alerts");
 }
