@@ -62,19 +62,20 @@ async fn next_of_all(bodies: &mut [BodyDataStream]) -> (Bytes, usize) {
     (all[0].clone(), places.len())
 }
 
-/// The list, or the part of it with this text.
-fn listing(search: &str) -> ListQuery {
+/// The list, or those that do not need attention: all as well.
+fn listing(attention: Option<bool>) -> ListQuery {
     let mut query = ListQuery::WHOLE;
-    query.filter.search = search.into();
+    query.filter.attention = attention;
     query
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_rendered_once_per_representation() {
     let (world, lists, [id, other]) = world().await;
-    let open = |as_html, search: &'static str| {
+    let open = |as_html, attention| {
         let lists = lists.clone();
-        let responses = (0..READERS).map(move |_| follow(lists.clone(), listing(search), as_html));
+        let responses =
+            (0..READERS).map(move |_| follow(lists.clone(), listing(attention), as_html));
         async move {
             join_all(responses)
                 .await
@@ -83,16 +84,16 @@ async fn a_change_is_rendered_once_per_representation() {
                 .collect::<Vec<_>>()
         }
     };
-    let mut json = open(false, "").await;
-    let mut pages = open(true, "").await;
-    let mut searches = open(true, "rig").await;
+    let mut json = open(false, None).await;
+    let mut pages = open(true, None).await;
+    let mut calm = open(true, Some(false)).await;
     let statuses = (0..READERS).map(|_| statuses(&lists.instances, id, false));
     let mut statuses: Vec<_> = join_all(statuses)
         .await
         .into_iter()
         .map(|one| one.unwrap().boxed())
         .collect();
-    for bodies in [&mut pages, &mut searches] {
+    for bodies in [&mut pages, &mut calm] {
         let (whole, _) = next_of_all(bodies).await;
         let whole = String::from_utf8(whole.to_vec()).unwrap();
         for part in [&format!("rig {id}"), "#summary", "#table"] {
@@ -109,7 +110,7 @@ async fn a_change_is_rendered_once_per_representation() {
         let (event, renderings) = next_of_all(&mut json).await;
         assert!(String::from_utf8_lossy(&event).contains(&changed.to_string()));
         assert_eq!(renderings, 1);
-        for bodies in [&mut pages, &mut searches] {
+        for bodies in [&mut pages, &mut calm] {
             let (parts, renderings) = next_of_all(bodies).await;
             let parts = String::from_utf8(parts.to_vec()).unwrap();
             assert!(parts.contains(&format!("rig {round}")), "{parts}");
@@ -132,7 +133,7 @@ async fn a_change_is_rendered_once_per_representation() {
         assert!(quiet.is_err());
     }
     // A new reader gets the whole page at once, without another rendering.
-    let mut late = body(follow(lists.clone(), listing(""), true).await);
+    let mut late = body(follow(lists.clone(), listing(None), true).await);
     let whole = next(&mut late).await;
     assert!(String::from_utf8_lossy(&whole).contains("#table"));
     // A deleted instance is a change of the list.
