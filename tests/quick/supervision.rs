@@ -280,7 +280,7 @@ async fn deleting_stops_first_and_leaves_neither_rows_nor_files() {
     );
     assert_eq!(
         manager.json("/api/instances").await,
-        json!({ "instances": [] })
+        json!({ "instances": [], "total": 0 })
     );
     assert_eq!(
         manager
