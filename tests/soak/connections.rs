@@ -23,7 +23,7 @@ fn proportional_kib(pid: u32) -> f64 {
 }
 
 /// What a person and a program look at, some times, and then a minute with a sample every second.
-/// Returns the memory of the manager and the keeper afterwards, KiB.
+/// Returns the least memory of the manager and the keeper in the last 35 s, KiB.
 async fn memory_after_use(manager: &Manager, id: &str) -> [f64; 2] {
     for _ in 0..5 {
         for path in [
@@ -41,8 +41,15 @@ async fn memory_after_use(manager: &Manager, id: &str) -> [f64; 2] {
             manager.json(&format!("/api/{path}")).await;
         }
     }
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    [manager.pid(), manager.keeper_pid(id).unwrap()].map(proportional_kib)
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    // The manager returns free memory every 30 s; how much is free depends on the moment.
+    let mut least = [f64::MAX; 2];
+    for _ in 0..35 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = [manager.pid(), manager.keeper_pid(id).unwrap()].map(proportional_kib);
+        least = [least[0].min(now[0]), least[1].min(now[1])];
+    }
+    least
 }
 
 pub async fn two_hundred_stratum_v1_connections() -> String {

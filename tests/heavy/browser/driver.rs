@@ -357,10 +357,15 @@ impl Browser {
             .unwrap();
     }
 
-    /// Clicks on an element.
+    /// Clicks on an element. Scrolls to it first, as a person does if a bar at the edge covers it.
     pub async fn click(&self, css: &str) {
-        self.with(Locator::Css(css), async |element| element.click().await)
-            .await;
+        let click = async |element: Element| {
+            let scroll = "arguments[0].scrollIntoView({ block: 'center', behavior: 'instant' })";
+            let arguments = vec![serde_json::to_value(&element)?];
+            self.client.execute(scroll, arguments).await?;
+            element.click().await
+        };
+        self.with(Locator::Css(css), click).await;
     }
 
     /// Clicks twice, as fast as a nervous hand does.
