@@ -72,8 +72,7 @@ pub struct SettingsInput {
     /// Host name or IP address that miners use to reach this machine. The web pages list it first.
     #[arg(long, env = "JD_MANAGER_ADVERTISED_HOST", value_name = "HOST")]
     pub(super) advertised_host: Option<String>,
-    /// URL under which users reach jd-manager, such as https://miner.example.org. Notifications link to
-    /// its pages.
+    /// URL under which users reach jd-manager: scheme, host and port. Notifications link to its pages.
     #[arg(long, env = "JD_MANAGER_PUBLIC_URL", value_name = "URL")]
     pub(super) public_url: Option<String>,
     /// Days to keep the audit log [default: 365].

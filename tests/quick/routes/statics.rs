@@ -51,7 +51,7 @@ async fn every_file_a_page_names_is_there_for_good_under_an_address_with_its_has
             path if path.ends_with(".js") => {
                 let code = read(path);
                 // A text over several lines would lose its indentation.
-                let is_closed = |line: &str| line.matches('`').count() % 2 == 0;
+                let is_closed = |line: &str| line.matches('`').count().is_multiple_of(2);
                 assert!(code.lines().all(is_closed), "{path}");
                 let lines = code.lines().map(str::trim_start);
                 let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("//"));

@@ -23,14 +23,17 @@ const LOOK: Duration = Duration::from_secs(60);
 /// The wait after a database error.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// The URL of a page about a message with this data; none: messages have no links.
+pub type MessageLink = Box<dyn Fn(&Value) -> Option<String> + Send + Sync>;
+
 /// Sends waiting deliveries.
 pub struct DeliveryWorker {
     pub(in crate::domain::alerts) db: Db,
     pub(in crate::domain::alerts) vault: Vault,
     pub(in crate::domain::alerts) sender: Arc<NotifySender>,
     pub(in crate::domain::alerts) clock: Arc<dyn Clock>,
-    /// The URL of a page about a message with this data, if messages have links.
-    pub(in crate::domain::alerts) link: Box<dyn Fn(&Value) -> Option<String> + Send + Sync>,
+    /// Links of messages.
+    pub(in crate::domain::alerts) link: MessageLink,
     /// Notified when a new delivery waits.
     pub(in crate::domain::alerts) wake: Arc<Notify>,
     /// The deliveries in progress. Locked while the worker selects deliveries, so that no instance

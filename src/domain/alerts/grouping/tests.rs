@@ -274,7 +274,10 @@ fn a_message_links_to_its_instance_or_to_the_list() {
         page(NotificationEvent::Raised, std::slice::from_ref(&miner)),
         format!("{of_barn}/miners")
     );
-    assert_eq!(page(NotificationEvent::Raised, &[barn.clone()]), of_barn);
+    assert_eq!(
+        page(NotificationEvent::Raised, std::slice::from_ref(&barn)),
+        of_barn
+    );
     let other_miner = NotificationItem {
         miner: "s9".into(),
         ..barn.clone()
