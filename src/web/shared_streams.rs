@@ -1,8 +1,8 @@
 //! Streams whose items many readers share: each item is made once, however many readers there are.
 //!
 //! The first reader of a stream starts its source in a task, which passes each item to all readers. The
-//! task ends with the last reader, so nothing is rendered without readers. A reader that is slower than
-//! the others misses the oldest items and is told so; it never delays them. Independent of the items.
+//! task ends with the last reader, so nothing is rendered without readers. A slow reader never delays the
+//! others: it misses the oldest items and gets an error instead of them. Independent of the items.
 
 use futures_util::{Stream, StreamExt};
 use std::collections::HashMap;
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_reader_is_told_that_it_missed_items_and_gets_the_newest() {
+    async fn a_slow_reader_gets_an_error_for_missed_items_and_then_the_newest() {
         let (streams, made) = (Streams::default(), Arc::default());
         let (send, numbers) = mpsc::unbounded_channel();
         let receiver = streams.subscribe("a", 2, || source(numbers, made));
