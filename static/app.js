@@ -1,65 +1,28 @@
-// Functions in the browser: limit, scroll and pause a live log, copy addresses, update relative times.
+// Functions in the browser: copy addresses, update relative times, change the theme, list keyboard shortcuts.
 // Everything on the pages works without this file.
 (() => {
   'use strict';
-  const LINES = 1000;
-
-  // One live log on a page. The pause button stops following; lines that arrive in the meantime are kept until it resumes.
-  const log = () => document.getElementById('log');
-  const count = (html) => html.split('<div class="line').length - 1;
-  let held = null;
-  let dropped = 0;
-
-  function drop(lines) {
-    dropped += lines;
-    const note = document.getElementById('log-dropped');
-    if (!note) return;
-    note.hidden = false;
-    // Written here, not in the page, because text browsers show hidden elements.
-    if (!note.firstChild) note.innerHTML = 'The <b></b> oldest lines were removed from this page. Reload, then open “Older lines” to see them.';
-    note.querySelector('b').textContent = dropped.toLocaleString();
-  }
-
-  function trim(box) {
-    const lines = box.querySelectorAll('.line');
-    if (lines.length) document.getElementById('log-empty')?.remove();
-    const over = lines.length - LINES;
-    if (over <= 0) return;
-    for (let i = 0; i < over; i++) lines[i].remove();
-    drop(over);
-  }
-
-  function atEnd(box) {
-    return box.scrollHeight - box.scrollTop - box.clientHeight < 48;
-  }
-
   document.addEventListener('htmx:sse:before:message', (event) => {
-    const box = log();
-    const { data, event: name } = event.detail.message;
+    const { data } = event.detail.message;
     // Do not update charts while the data table of one is open.
     if (data?.includes('hx-target="#charts"') && document.querySelector('#charts details[open]')) event.preventDefault();
-    if (!box || name) return;
-    if (held && data.includes('hx-target="#log"')) {
-      // Held back whole; beyond the limit the oldest go, as they would on the screen.
-      held.push({ data, lines: count(data) });
-      let lines = held.reduce((sum, piece) => sum + piece.lines, 0);
-      while (lines - held[0].lines >= LINES) {
-        const gone = held.shift().lines;
-        lines -= gone;
-        drop(gone);
-      }
-      event.preventDefault();
-      return;
-    }
-    box.dataset.follow = atEnd(box) ? '1' : '';
   });
 
-  // The title contains the state, so it changes with the swapped content.
+  // The title contains the state, so it changes with the swapped content. Screen readers announce it; the icon of the tab
+  // shows problems.
   let title = null;
+  const icon = document.querySelector('link[rel=icon]');
+  const normalIcon = icon.href;
   function retitle() {
-    const now = document.querySelector('[data-title]')?.dataset.title ?? null;
-    if (title && now) document.title = document.title.replace(title, () => now);
+    const part = document.querySelector('[data-title]');
+    const now = part?.dataset.title ?? null;
+    if (title && now && title !== now) {
+      document.title = document.title.replace(title, () => now);
+      document.getElementById('announcement').textContent = now;
+    }
     title = now;
+    const wanted = part && 'problem' in part.dataset ? icon.dataset.problem : normalIcon;
+    if (icon.href !== wanted) icon.href = wanted;
   }
 
   // A button is replaced together with its row or section: keep the focus there.
@@ -80,31 +43,15 @@
     if (place && document.activeElement === document.body) document.getElementById(place)?.focus({ preventScroll: true });
     // The saved changes are now running.
     if (document.getElementById('status') && !document.querySelector('#status .outdated')) document.getElementById('pending')?.remove();
-    const box = log();
-    if (!box) return;
-    trim(box);
-    if (box.dataset.follow === '1') box.scrollTop = box.scrollHeight;
   });
 
-  // The line under the log shows whether it is live.
-  let connection = 'connecting …';
-  function live(words = connection) {
-    connection = words;
-    const state = document.getElementById('log-live');
-    if (state) state.textContent = held && words === 'live' ? 'paused' : words;
-  }
-  document.addEventListener('htmx:sse:after:connection', () => live('live'));
-  document.addEventListener('htmx:sse:error', ({ detail }) => {
-    live(detail.status === 404 ? 'closed: this instance was deleted' : 'disconnected, reconnecting …');
-  });
-  document.addEventListener('htmx:sse:close', () => live('closed'));
   // htmx reopens a stream that was open, but not one whose first request fails.
   document.addEventListener('htmx:finally:request', ({ detail: { ctx } }) => {
     const source = ctx.sourceElement;
     const address = source?.getAttribute?.('hx-sse:connect');
     const status = ctx.response?.status ?? 0;
     if (!address || source._htmx?.sse || (status >= 400 && status < 500)) return;
-    live('disconnected, reconnecting …');
+    document.dispatchEvent(new Event('stream-failed'));
     setTimeout(() => {
       if (source.isConnected && !source._htmx?.sse) htmx.ajax('GET', address, { source });
     }, 1000 + 1000 * Math.random());
@@ -118,27 +65,7 @@
       event.preventDefault();
       return;
     }
-    if (button.id === 'log-pause') {
-      event.preventDefault();
-      const box = log();
-      if (held) {
-        const pieces = held;
-        held = null;
-        button.textContent = 'Pause';
-        button.setAttribute('aria-pressed', 'false');
-        live();
-        const source = document.getElementById('log-stream');
-        if (source && window.htmx && pieces.length) {
-          htmx.swap({ sourceElement: source, target: source, swap: 'none', text: pieces.map((piece) => piece.data).join(''), request: {}, response: {} });
-        }
-        if (box) box.scrollTop = box.scrollHeight;
-      } else {
-        held = [];
-        button.textContent = 'Resume';
-        button.setAttribute('aria-pressed', 'true');
-        live();
-      }
-    } else if (button.dataset.copy) {
+    if (button.dataset.copy) {
       event.preventDefault();
       const confirm = () => {
         button.textContent = 'Copied';
@@ -159,10 +86,42 @@
       }
     } else if (button.id === 'theme') {
       event.preventDefault();
-      const root = document.documentElement;
-      const dark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
-      root.dataset.theme = dark ? 'light' : 'dark';
-      try { localStorage.setItem('theme', root.dataset.theme); } catch { /* private window: for this page only */ }
+      setTheme({ light: 'dark', dark: 'system' }[theme()] ?? 'light');
+      try { localStorage.setItem('theme', theme()); } catch { /* private window: for this page only */ }
+    } else if (button.id === 'shortcuts') {
+      event.preventDefault();
+      showShortcuts();
+    }
+  });
+
+  const theme = () => document.documentElement.dataset.theme ?? 'system';
+  function setTheme(next) {
+    if (next === 'light' || next === 'dark') document.documentElement.dataset.theme = next;
+    else delete document.documentElement.dataset.theme;
+    const button = document.getElementById('theme');
+    if (button) button.textContent = `Theme: ${theme()}`;
+  }
+
+  // Loads the list of shortcuts when it is first used.
+  function showShortcuts() {
+    if (window.showShortcuts) return window.showShortcuts();
+    const script = document.createElement('script');
+    script.src = document.getElementById('shortcuts').dataset.src;
+    script.onload = () => window.showShortcuts();
+    document.head.append(script);
+  }
+  // People who dictate type letters by mistake, so the shortcuts can be turned off.
+  const hasShortcuts = () => { try { return localStorage.getItem('shortcuts') !== 'off'; } catch { return true; } };
+  document.addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, dialog') || !hasShortcuts()) return;
+    if (event.key === '?') {
+      showShortcuts();
+    } else if (event.key === '/') {
+      event.preventDefault();
+      const search = document.querySelector('input[type=search]');
+      search?.focus();
+      search?.select();
+      if (!search && location.pathname !== '/instances') location.assign('/instances#q');
     }
   });
 
@@ -183,10 +142,7 @@
   });
 
   document.documentElement.classList.add('js');
-  try {
-    const theme = localStorage.getItem('theme');
-    if (theme === 'dark' || theme === 'light') document.documentElement.dataset.theme = theme;
-  } catch { /* no storage: the system's preference holds */ }
+  try { setTheme(localStorage.getItem('theme')); } catch { /* no storage: the system's preference holds */ }
 
   // Updates relative times. The exact time is in the element itself.
   function spoken(seconds) {
@@ -210,15 +166,8 @@
 
   document.addEventListener('DOMContentLoaded', () => {
     retitle();
-    const box = log();
-    if (!box) return;
-    box.dataset.follow = '1';
-    box.scrollTop = box.scrollHeight;
-  });
-  // Rotating a phone wraps lines differently; keep the newest in view.
-  addEventListener('resize', () => {
-    const box = log();
-    if (box?.dataset.follow === '1') box.scrollTop = box.scrollHeight;
+    setTheme(theme());
+    if (location.hash === '#q') document.getElementById('q')?.focus();
   });
   // For browsers that support autofocus on fields only.
   addEventListener('load', () => requestAnimationFrame(() => {

@@ -38,7 +38,7 @@ macro_rules! content {
     };
 }
 
-static ASSETS: LazyLock<[StaticAsset; 7]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[StaticAsset; 11]> = LazyLock::new(|| {
     // One file: if htmx is loaded late, it starts in a timer task, and extensions that are not loaded by
     // then are never used on the page. With two files, this happened on a
     // busy machine.
@@ -63,6 +63,8 @@ static ASSETS: LazyLock<[StaticAsset; 7]> = LazyLock::new(|| {
         script("app.js", content!("app.js")),
         script("connection.js", content!("connection.js")),
         script("list.js", content!("list.js")),
+        script("log.js", content!("log.js")),
+        script("shortcuts.js", content!("shortcuts.js")),
         StaticAsset::new(
             "htmx.js",
             "text/javascript; charset=utf-8",
@@ -72,6 +74,16 @@ static ASSETS: LazyLock<[StaticAsset; 7]> = LazyLock::new(|| {
             "favicon.svg",
             "image/svg+xml",
             Bytes::from_static(content!("favicon.svg")),
+        ),
+        StaticAsset::new(
+            "favicon-problem.svg",
+            "image/svg+xml",
+            Bytes::from_static(content!("favicon-problem.svg")),
+        ),
+        StaticAsset::new(
+            "manifest.webmanifest",
+            "application/manifest+json",
+            Bytes::from_static(content!("manifest.webmanifest")),
         ),
     ]
 });

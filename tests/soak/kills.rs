@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const LOAD: [&str; 2] = ["--lines-per-second", "1000"];
 /// What stands before the number of a simulated client's line.
-const LINE: &str = "line n=";
+pub const LINE: &str = "line n=";
 
 /// A random number below `below`.
 pub fn chance(below: u64) -> u64 {

@@ -1,8 +1,8 @@
 //! The long proofs, which no ordinary run includes. `kills` (the default) takes about ten minutes
 //! and is run by `scripts/soak`; it includes `translators`, and that includes `connections`, which
 //! `scripts/bench` runs. `updates` builds two clients, which takes about half an hour on two cores,
-//! and is run by `scripts/test --updates`. `lists` takes the seconds after it as its duration; it is
-//! a part of `kills` with a minute.
+//! and is run by `scripts/test --updates`. `lists` and `load` take the seconds after them as their
+//! duration. `lists` is a part of `kills` with a minute; `scripts/bench --load` runs `load`.
 //!
 //! Prints a line for each proof and at the end `N passed, N failed`.
 
@@ -15,6 +15,7 @@ mod harness;
 mod connections;
 mod kills;
 mod lists;
+mod load;
 mod translators;
 mod updates;
 
@@ -69,6 +70,24 @@ fn prove_lists(proofs: &mut Proofs, time: Duration) {
     );
 }
 
+fn prove_load(proofs: &mut Proofs, time: Duration) {
+    proofs.run(
+        "mixed load on 50 instances",
+        load::mixed_load_on_fifty_instances(time),
+    );
+}
+
+/// The duration after the name of a proof.
+fn duration(name: &str, argument: Option<String>, default: u64) -> Duration {
+    match argument.map_or(Ok(default), |text| text.parse()) {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            eprintln!("{name} needs its duration in seconds, for example: {name} {default}");
+            std::process::exit(2);
+        }
+    }
+}
+
 fn main() {
     let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
     let mut proofs = Proofs {
@@ -102,12 +121,12 @@ fn main() {
             prove_translators(&mut proofs);
         }
         Some("lists") => {
-            let seconds = arguments.next().map_or(Ok(600), |text| text.parse());
-            let Ok(seconds) = seconds else {
-                eprintln!("lists needs its duration in seconds, for example: lists 600");
-                std::process::exit(2);
-            };
-            prove_lists(&mut proofs, Duration::from_secs(seconds));
+            let time = duration("lists", arguments.next(), 600);
+            prove_lists(&mut proofs, time);
+        }
+        Some("load") => {
+            let time = duration("load", arguments.next(), 3600);
+            prove_load(&mut proofs, time);
         }
         Some("translators") => prove_translators(&mut proofs),
         Some("connections") => prove_connections(&mut proofs),
@@ -116,7 +135,9 @@ fn main() {
             updates::from_the_registry_to_0_5_0_to_0_6_0_and_back(),
         ),
         Some(other) => {
-            eprintln!("unknown proof {other:?}: kills, lists, translators, connections or updates");
+            eprintln!(
+                "unknown proof {other:?}: kills, lists, load, translators, connections or updates"
+            );
             std::process::exit(2);
         }
     }

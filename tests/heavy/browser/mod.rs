@@ -15,6 +15,7 @@ mod connection;
 pub mod driver;
 mod first_steps;
 mod form_errors;
+mod frame;
 mod health;
 mod instance_table;
 mod layout;
