@@ -13,8 +13,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use harness::{
-    ManagerApi, Server, cpu_time, keeper_pids, proportional_kib, report_at_most, resident_kib,
-    simulated_client,
+    ManagerApi, Server, anonymous_kib, cpu_time, keeper_pids, proportional_kib, report_at_most,
+    resident_kib, simulated_client,
 };
 
 const STREAMS: usize = 20;
@@ -86,6 +86,10 @@ async fn measure(root: &Path, count: u16, limit: f64) {
             "MB",
             15.0,
         );
+        println!(
+            "of it without pages of the program: {:.2} MB",
+            mb(anonymous_kib(manager.pid()))
+        );
     }
     let api = ManagerApi::new(&manager);
     let ids = api.start_instances(count, 20_000).await;
@@ -101,6 +105,10 @@ async fn measure(root: &Path, count: u16, limit: f64) {
             "{count} running instances, {STREAMS} streams, after {PAGES} pages: resident memory"
         );
         report_at_most(&what, memory, "MB", 25.0);
+        println!(
+            "of it without pages of the program: {:.2} MB",
+            mb(anonymous_kib(manager.pid()))
+        );
         let keepers = keeper_pids(&data_dir);
         let largest = keepers.iter().map(|pid| proportional_kib(*pid)).max();
         let memory = mb(largest.unwrap_or(0));

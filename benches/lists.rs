@@ -119,12 +119,64 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-async fn create_instances(manager: &Server) {
-    let api = ManagerApi::new(manager);
+/// The ids.
+async fn create_instances(api: &ManagerApi, count: usize) -> Vec<String> {
     let config = api.save_config("solo", solo_config(34_265, None)).await;
-    for number in 0..INSTANCES {
+    let mut ids = Vec::new();
+    for number in 0..count {
         let name = format!("hall-{}-rack-{:02}", number / 20 + 1, number % 20 + 1);
-        api.create_instance(&name, &config).await;
+        ids.push(api.create_instance(&name, &config).await);
+    }
+    ids
+}
+
+/// Numbers of instances whose pages are measured, and the requests for each.
+const PAGES: [usize; 2] = [200, 1_000];
+const REQUESTS: usize = 20;
+/// Of the page with the default number of rows and 200 instances, kB.
+const PAGE_BYTES: f64 = 60.0;
+/// The time to its last byte after a change, ms.
+const PAGE_TIME: f64 = 50.0;
+
+/// The time after a change, the compressed size and the number of elements of the list's page.
+async fn report_pages(dir: &Path) {
+    let http = jd_manager::infra::http_client::plain().build().unwrap();
+    for count in PAGES {
+        let manager = Server::manager(&dir.join(count.to_string()), &[]);
+        let api = ManagerApi::new(&manager);
+        let ids = create_instances(&api, count).await;
+        for path in ["/", "/?limit=1000"] {
+            let (mut times, mut page) = (Vec::new(), Vec::new());
+            for number in 0..REQUESTS {
+                // The page is kept as bytes until something changes.
+                let path_of_one = format!("/instances/{}", ids[number]);
+                let name = serde_json::json!({ "name": format!("changed {path} {number}") });
+                api.send(reqwest::Method::PATCH, &path_of_one, name).await;
+                let begun = Instant::now();
+                let request = http.get(format!("http://{}{path}", manager.address));
+                let request = request.header("accept", "text/html");
+                let request = request.header("accept-encoding", "gzip");
+                let response = request.send().await.unwrap().error_for_status().unwrap();
+                page = response.bytes().await.unwrap().to_vec();
+                times.push(begun.elapsed().as_secs_f64() * 1000.0);
+            }
+            let mut html = String::new();
+            std::io::Read::read_to_string(
+                &mut flate2::read::GzDecoder::new(page.as_slice()),
+                &mut html,
+            )
+            .unwrap();
+            let is_start =
+                |part: &&str| part.starts_with(|first: char| first.is_ascii_alphabetic());
+            let elements = html.split('<').filter(is_start).count();
+            let (time, size) = (median(times), page.len() as f64 / 1000.0);
+            let is_ok = (size <= PAGE_BYTES && time <= PAGE_TIME) || path != "/";
+            let what = format!(
+                "GET {path} with {count} instances, after a change: {time:.1} ms, {size:.1} kB compressed, {elements} elements"
+            );
+            let limit = format!(" (limit {PAGE_TIME} ms, {PAGE_BYTES} kB)");
+            report(is_ok, &(what + if path == "/" { &limit } else { "" }));
+        }
     }
 }
 
@@ -229,7 +281,7 @@ impl BenchForm {
 
 async fn run(dir: &Path, form: BenchForm) -> bool {
     let manager = Server::manager(&dir.join("data"), &[]);
-    create_instances(&manager).await;
+    create_instances(&ManagerApi::new(&manager), INSTANCES).await;
     let mut servers = Vec::new();
     // The same number of bytes as the list, and as one instance.
     for path in ["/api/instances", "/api/instances?limit=1"] {
@@ -240,7 +292,11 @@ async fn run(dir: &Path, form: BenchForm) -> bool {
         servers.push(bare(&body));
     }
     let bare: Vec<SocketAddr> = servers.iter().map(|server| server.address).collect();
-    compare(manager.address, &bare, form).await
+    let is_ok = compare(manager.address, &bare, form).await;
+    if form == BenchForm::Full {
+        report_pages(dir).await;
+    }
+    is_ok
 }
 
 fn main() {

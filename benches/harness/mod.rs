@@ -191,6 +191,12 @@ pub fn resident_kib(pid: u32) -> u64 {
     memory_field(pid, "status", "VmRSS:")
 }
 
+/// Resident memory that is not a part of a file, KiB. The rest are pages of the program that the kernel
+/// can drop at any time.
+pub fn anonymous_kib(pid: u32) -> u64 {
+    memory_field(pid, "status", "RssAnon:")
+}
+
 /// Proportional set size, KiB.
 pub fn proportional_kib(pid: u32) -> u64 {
     memory_field(pid, "smaps_rollup", "Pss:")
