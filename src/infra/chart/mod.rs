@@ -56,12 +56,12 @@ pub struct ChartLine {
     pub points: Vec<(i64, f64)>,
 }
 
-/// A vertical dashed line that marks an event.
+/// A vertical dashed line that marks an event, with its name above the plot.
 #[derive(Clone, Debug)]
 pub struct ChartMark {
     /// The time in milliseconds since 1970 UTC. Marks outside the range are omitted.
     pub at: i64,
-    /// The name of the event, such as `restart`; shown with the local time on hover.
+    /// The name of the event, such as `restart`; on hover with the local time.
     pub label: String,
 }
 
@@ -91,7 +91,8 @@ pub struct Chart {
     pub zone: TimeZone,
     /// Expected display width in CSS pixels; determines the number of labels. At least 160.
     pub width: u32,
-    /// Height in CSS pixels; at least 80, or more with a legend.
+    /// Height in CSS pixels. A file is at least 80 high, or more with a legend; on a page, the plot is
+    /// at least 160 high.
     pub height: u32,
 }
 
