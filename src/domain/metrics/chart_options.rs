@@ -25,6 +25,9 @@ pub const INTERVALS: [(&str, &str); 4] = [
 /// The shortest time range of a chart, in milliseconds, however young an instance is.
 const SHORTEST: i64 = 60_000;
 
+/// A range that ends at most this long ago is shown up to now.
+const NEWEST: Duration = Duration::from_secs(60);
+
 /// The selected time range and interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChartOptions {
@@ -148,7 +151,8 @@ impl ChartOptions {
             return None;
         }
         let end = self.to.after(self.length());
-        if end < now {
+        // A range that ended when this page was opened is the newest one.
+        if end.after(NEWEST) < now {
             return Some(Self::between(self.to, end, self.interval));
         }
         let length = i64::try_from(self.length().as_secs()).unwrap_or(i64::MAX);

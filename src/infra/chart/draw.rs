@@ -10,7 +10,9 @@ use crate::infra::chart::backend::{ChartInk, InkShape, PathBackend, ShapeForm};
 use crate::infra::chart::labels::{self, PlotFrame};
 use crate::infra::chart::scale::ValueAxis;
 use crate::infra::chart::theme::{DASHES, STYLE};
-use crate::infra::chart::{Chart, ChartKind, DISTINCT_LINES, drawable, stretches, time};
+use crate::infra::chart::{
+    Chart, ChartKind, DISTINCT_LINES, SvgPlacement, drawable, stretches, time,
+};
 use plotters::prelude::*;
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -20,15 +22,6 @@ use std::rc::Rc;
 const SCALE: f64 = 4.0;
 /// Length of a tick of the time axis, in units of the drawing.
 const TICK: i32 = 20;
-
-/// The placement of the SVG.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SvgPlacement {
-    /// In a page that styles it.
-    Inline,
-    /// In a separate file.
-    Standalone,
-}
 
 /// The data to draw, sorted and scaled.
 struct SortedPlot<'a> {

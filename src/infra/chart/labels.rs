@@ -3,9 +3,8 @@
 //!
 //! Must not know: values, times. Labels are passed as text.
 
-use crate::infra::chart::draw::SvgPlacement;
 use crate::infra::chart::theme::DASHES;
-use crate::infra::chart::{Chart, ChartLine, DISTINCT_LINES};
+use crate::infra::chart::{Chart, ChartLine, DISTINCT_LINES, SvgPlacement};
 use std::fmt::Write;
 
 /// Average width of a character, in pixels at a height of 12 pixels. The font depends on the browser;

@@ -96,16 +96,25 @@ pub struct Chart {
     pub height: u32,
 }
 
+/// The placement of the SVG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SvgPlacement {
+    /// In a page that styles it.
+    Inline,
+    /// In a separate file.
+    Standalone,
+}
+
 impl Chart {
     /// The chart as an element of a page with [`PAGE_RULES`] in its style sheet. `id` makes element
     /// ids unique in the page; only ASCII letters, digits, `-` and `_` are used.
     pub fn inline(&self, id: &str) -> String {
-        draw::svg(self, id, draw::SvgPlacement::Inline)
+        draw::svg(self, id, SvgPlacement::Inline)
     }
 
     /// The chart as an SVG file for `<img>`, including [`STYLE`]. It fills its box in the page.
     pub fn standalone(&self, id: &str) -> String {
-        draw::svg(self, id, draw::SvgPlacement::Standalone)
+        draw::svg(self, id, SvgPlacement::Standalone)
     }
 }
 
