@@ -59,6 +59,16 @@ impl Timestamp {
         self.zoned("%Y-%m-%d %H:%M:%S")
     }
 
+    /// In the machine's time zone, to the minute, with the date: `2026-11-22 14:02`.
+    pub fn local_date_minute(self) -> String {
+        self.zoned("%Y-%m-%d %H:%M")
+    }
+
+    /// The same as the value of a field of a form: `2026-11-22T14:02`.
+    pub fn local_field(self) -> String {
+        self.zoned("%Y-%m-%dT%H:%M")
+    }
+
     /// The time of day in the machine's time zone, to the minute, with the date before it unless
     /// that is today: `14:02`, `Nov 21, 14:02`.
     pub fn local_minute(self) -> String {

@@ -33,6 +33,8 @@ pub mod metrics;
 
 pub mod miners;
 
+pub mod overview;
+
 pub mod health;
 
 pub mod updates;

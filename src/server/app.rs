@@ -22,13 +22,13 @@ use crate::domain::instances::list_page::InstanceListServices;
 use crate::domain::instances::{InstanceService, ProgramSource, ShutdownMode};
 use crate::domain::legacy_api::FirstGeneration;
 use crate::domain::logs::LogService;
-use crate::domain::logs::routes::LogPagesState;
 use crate::domain::metrics::routes::MetricsRoutesState;
 use crate::domain::metrics::{
     self, LatestMetrics, MetricService, Retention, Sampler, TranslatorBoard,
 };
 use crate::domain::miners::{MinerService, MinerTracker, TranslatorReports, UnlistedMiners};
 use crate::domain::node::NodeService;
+use crate::domain::overview::OverviewService;
 use crate::domain::setup::SetupService;
 use crate::domain::updates::{self, ReleaseSource, UpdateService};
 use crate::domain::vault::{self, Vault};
@@ -225,10 +225,13 @@ where
     let state = AppState::from(AppServices {
         access,
         legacy: FirstGeneration::new(configs.clone(), instances.clone()),
-        logs: LogPagesState {
-            logs,
-            configs: configs.clone(),
-        },
+        overview: OverviewService::new(
+            instances.clone(),
+            configs.clone(),
+            metrics.clone(),
+            miners.clone(),
+        ),
+        logs,
         configs,
         instances: instances.clone(),
         instance_lists: instance_lists.into(),

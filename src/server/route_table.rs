@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::{
     access, alerts, backups, configs, health, instances, keys, legacy_api, logs, metrics, miners,
-    node, setup, updates,
+    node, overview, setup, updates,
 };
 use crate::server::api_docs;
 use crate::server::glossary::{self, GlossaryPage};
@@ -39,7 +39,7 @@ fn groups() -> Vec<RouteGroup> {
             "Instances",
             "The managed JD clients.",
             [
-                logs::route_table::instance_routes(),
+                overview::route_table::routes(),
                 instances::route_table::routes(),
             ],
         ),

@@ -17,10 +17,11 @@ use crate::domain::health::routes::HealthRoutesState;
 use crate::domain::instances::InstanceService;
 use crate::domain::instances::list_page::InstanceListState;
 use crate::domain::legacy_api::FirstGeneration;
-use crate::domain::logs::routes::LogPagesState;
+use crate::domain::logs::LogService;
 use crate::domain::metrics::routes::MetricsRoutesState;
 use crate::domain::miners::MinerService;
 use crate::domain::node::NodeService;
+use crate::domain::overview::OverviewService;
 use crate::domain::setup::SetupService;
 use crate::domain::updates::UpdateService;
 use crate::infra::notices::ManagerNotices;
@@ -61,7 +62,9 @@ pub struct AppServices {
     /// Unfinished setups.
     pub setups: SetupService,
     /// Logs of instances.
-    pub logs: LogPagesState,
+    pub logs: LogService,
+    /// The overviews of instances.
+    pub overview: OverviewService,
     /// Metrics of instances.
     pub metrics: MetricsRoutesState,
     /// Miners of instances.
@@ -132,7 +135,8 @@ services! {
     instance_lists: InstanceListState,
     nodes: NodeService,
     setups: SetupService,
-    logs: LogPagesState,
+    logs: LogService,
+    overview: OverviewService,
     metrics: MetricsRoutesState,
     miners: MinerService,
     health: HealthRoutesState,

@@ -38,7 +38,7 @@ macro_rules! content {
     };
 }
 
-static ASSETS: LazyLock<[StaticAsset; 11]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[StaticAsset; 13]> = LazyLock::new(|| {
     // One file: if htmx is loaded late, it starts in a timer task, and extensions that are not loaded by
     // then are never used on the page. With two files, this happened on a
     // busy machine.
@@ -60,6 +60,12 @@ static ASSETS: LazyLock<[StaticAsset; 11]> = LazyLock::new(|| {
             "text/css; charset=utf-8",
             Bytes::from_static(content!("roles.css")),
         ),
+        StaticAsset::new(
+            "chart.css",
+            "text/css; charset=utf-8",
+            Bytes::from_static(content!("chart.css")),
+        ),
+        script("chart.js", content!("chart.js")),
         script("app.js", content!("app.js")),
         script("connection.js", content!("connection.js")),
         script("list.js", content!("list.js")),

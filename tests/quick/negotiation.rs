@@ -39,6 +39,7 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get", "/instances/new", Offered::Page),
     ("post", "/instances/actions", Offered::Page),
     ("get patch post delete", "/instances/{id}", Offered::Page),
+    ("get", "/instances/{id}/configuration", Offered::Page),
     ("get", "/instances/{id}/settings", Offered::Page),
     ("post", "/instances/{id}/start", Offered::Page),
     ("post", "/instances/{id}/stop", Offered::Page),

@@ -288,7 +288,7 @@ async fn how_much_old_log_is_gone_is_said() {
         (&json!(12_300_000), 1),
         "{body}"
     );
-    let page = manager.page(&format!("/instances/{id}")).await;
+    let page = manager.page(&format!("/instances/{id}/logs")).await;
     assert!(
         page.contains("jd-manager deleted 12.3 MB of older log lines to limit disk use."),
         "{page}"
@@ -298,7 +298,7 @@ async fn how_much_old_log_is_gone_is_said() {
         || async {
             let other = manager.instance("new").await;
             (!manager
-                .page(&format!("/instances/{other}"))
+                .page(&format!("/instances/{other}/logs"))
                 .await
                 .contains("older log"))
             .then_some(())

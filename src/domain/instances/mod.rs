@@ -15,7 +15,8 @@
 //!   `ports`: free ports, and other ports for a second instance of a configuration.
 //! * `service`: the use cases. `bulk`: actions on several instances. `deletion`: deleting. `draft`:
 //!   request bodies. `tags`: the tags of an instance.
-//! * [`model`], `history`, `display`: instances and events, and their text. [`streams`]: live
+//! * [`model`], `history`, `display`: instances and events, and their text. `client_marks`: starts and
+//!   updates, for charts. [`streams`]: live
 //!   updates, shared by their readers (`stream_keys`).
 //! * `config_trial`: does a client accept a configuration. `node_trial`: does a node accept a client.
 //!   `miner_address`: addresses for miners. `network`: the addresses and the name of this machine.
@@ -27,6 +28,7 @@
 
 mod availability;
 mod bulk;
+mod client_marks;
 mod commands;
 mod config_trial;
 mod conversation;
@@ -62,6 +64,7 @@ mod task;
 mod versions;
 pub mod views;
 
+pub use client_marks::{ClientMark, rollback_note, switch_note};
 pub use display::{TRANSLATOR_RETRIES, size_text};
 pub use draft::InstanceDraft;
 pub use history::{InstanceEvent, KEEPER_LOST};

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
 
+use super::client_marks::ClientEvent;
 use super::draft::InstanceDraft;
 use super::history::{InstanceEvent, NewEvent, cause, split};
 use super::model::{InstanceRow, desired};
@@ -335,26 +336,30 @@ pub fn changes(
         .collect())
 }
 
-/// Starts of the client of an instance within a time range, newest first.
-pub fn starts(
+/// Events of the client of an instance within a time range, with the notes among them: the newest
+/// `limit`, newest first.
+pub fn client_events(
     db: &mut Db,
     id: InstanceId,
     from: Timestamp,
     to: Timestamp,
     limit: i64,
-) -> QueryResult<Vec<Timestamp>> {
+) -> QueryResult<Vec<ClientEvent>> {
     events::table
         .filter(
             events::instance_id
                 .eq(id)
-                .and(events::program.eq(ManagedProgram::Client.as_str()))
-                .and(events::to_state.eq(InstanceState::Starting.as_str()))
-                .and(events::from_state.ne(events::to_state)),
+                .and(events::program.eq(ManagedProgram::Client.as_str())),
         )
         .filter(events::at.ge(from).and(events::at.le(to)))
         .order(events::id.desc())
         .limit(limit)
-        .select(events::at)
+        .select((
+            events::at,
+            events::from_state,
+            events::to_state,
+            events::reason,
+        ))
         .load(db)
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use strum::IntoEnumIterator;
 use tokio::sync::{Mutex, broadcast};
 
+use super::client_marks::{self, ClientMark};
 use super::commands::InstanceCommand;
 use super::commands::SUPERVISION;
 use super::draft::InstanceDraft;
@@ -297,18 +298,19 @@ impl InstanceService {
         Ok(history::running_time(&changes, from, to))
     }
 
-    /// Starts of an instance within a time range, automatic or manual; the newest `most`, newest
-    /// first.
-    pub async fn starts(
+    /// Starts, restarts and updates of the client within a time range, oldest first. None if there are
+    /// more than a chart can show.
+    pub async fn client_marks(
         &self,
         id: InstanceId,
         from: Timestamp,
         to: Timestamp,
-        most: usize,
-    ) -> Result<Vec<Timestamp>> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
+    ) -> Result<Vec<ClientMark>> {
         self.db
-            .read(move |c| Ok(queries::starts(c, id, from, to, most)?))
+            .read(move |c| {
+                let events = queries::client_events(c, id, from, to, client_marks::MOST_EVENTS)?;
+                Ok(client_marks::marks(events))
+            })
             .await
     }
 

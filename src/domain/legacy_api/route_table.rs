@@ -6,8 +6,8 @@ use super::views::{LegacyConfig, LegacyStatus, NoLog, ValidPage};
 use crate::domain::configs::ConfigChangeResult as Saved;
 use crate::domain::configs::route_table::alone;
 use crate::domain::instances::InstanceActionResult;
+use crate::domain::logs::LogService;
 use crate::domain::logs::route_table::part;
-use crate::domain::logs::routes::LogPagesState;
 use crate::domain::logs::views::LogPage;
 use crate::web::openapi::{
     ApiOperation, LOG, PAGE, PROGRAMS, RouteTable, RouterState, get, post, shape,
@@ -26,7 +26,7 @@ pub fn routes<S>() -> RouteTable<S>
 where
     S: RouterState,
     FirstGeneration: FromRef<S>,
-    LogPagesState: FromRef<S>,
+    LogService: FromRef<S>,
 {
     RouteTable::new()
 .add(act(

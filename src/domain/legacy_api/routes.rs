@@ -12,8 +12,8 @@ use crate::base::actor::Actor;
 use crate::base::error::Error;
 use crate::domain::configs::form_to_value;
 use crate::domain::instances::routes as instance;
+use crate::domain::logs::LogService;
 use crate::domain::logs::routes as logs;
-use crate::domain::logs::routes::LogPagesState;
 use crate::web::extract::EmptyForm;
 use crate::web::negotiation::Representation;
 use crate::web::{
@@ -85,13 +85,13 @@ pub async fn status(State(first): State<FirstGeneration>) -> Reply {
 /// `GET /jdc/logs?count=`, in the forms of an instance's log. Before the first start it is empty.
 pub async fn log(
     State(first): State<FirstGeneration>,
-    State(pages): State<LogPagesState>,
+    State(logs): State<LogService>,
     want: RequestContext<LogForms>,
     headers: HeaderMap,
     params: QueryParams,
 ) -> Reply {
     match first.made().await {
-        Ok(id) => logs::log(State(pages), PathId(id), want, headers, params).await,
+        Ok(id) => logs::log(State(logs), PathId(id), want, headers, params).await,
         Err(Error::NotFound { .. }) if want.form == Representation::Json => {
             Ok(Json(NoLog::default()).into_response())
         }

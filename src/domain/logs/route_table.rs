@@ -1,10 +1,11 @@
 //! The routes of logs: operation, role, audit text and handler of each.
 
 use super::offset::LogSelection;
-use super::routes::{self, LogPagesState};
-use super::views::{InstancePage, LogPage};
+use super::routes;
+use super::service::LogService;
+use super::views::LogPage;
 use crate::web::openapi::{
-    LOG, PAGE, RequestField, RouteTable, RouterState, TEXT, get, member, one_of, text, whole,
+    LOG, RequestField, RouteTable, RouterState, TEXT, get, member, one_of, text, whole,
 };
 use axum::extract::FromRef;
 use serde_json::json;
@@ -59,7 +60,7 @@ fn filter() -> [RequestField; 3] {
 pub fn routes<S>() -> RouteTable<S>
 where
     S: RouterState,
-    LogPagesState: FromRef<S>,
+    LogService: FromRef<S>,
 {
     RouteTable::new()
 .add(get("/instances/{id}/logs", "getLog", "Returns part of an instance's log, oldest record first.")
@@ -73,21 +74,4 @@ where
             .asks(filter())
             .gives_file(&[TEXT])
             .fails(&[422]), routes::file)
-}
-
-/// The page of an instance, which shows its log.
-pub fn instance_routes<S>() -> RouteTable<S>
-where
-    S: RouterState,
-    LogPagesState: FromRef<S>,
-{
-    RouteTable::new().add(
-        get(
-            "/instances/{id}",
-            "getInstance",
-            "Returns an instance, with warnings about its configuration.",
-        )
-        .gives::<InstancePage>(PAGE),
-        routes::show,
-    )
 }

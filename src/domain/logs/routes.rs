@@ -1,4 +1,4 @@
-//! The handlers of the instance page and its log.
+//! The handlers of the log of an instance.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -11,97 +11,18 @@ use serde_json::json;
 
 use super::offset::{LogOffset, LogSelection};
 use super::service::{LogPosition, LogService};
-use super::views::{
-    ConfigSummaryView, InstancePage, LogLinesFragment, LogPage, LogPart, PendingRevision,
-    ProgramRecord, skipped_text,
-};
+use super::views::{LogLinesFragment, LogPage, LogPart, ProgramRecord, skipped_text};
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
-use crate::domain::configs::views::notes::Warnings;
-use crate::domain::configs::{ClientVersion, ConfigService};
-use crate::domain::instances::{Instance, ProgramName, streams};
+use crate::domain::instances::{ProgramName, streams};
 use crate::infra::log_store::{LogEvent, LogFilter, LogRecord, RecordFormat};
 use crate::web::negotiation::Representation;
 use crate::web::sse::SseEvent;
-use crate::web::{LogForms, PageForms, PathId, QueryParams, Reply, RequestContext, sse};
-
-/// The default number of records on a page.
-const COUNT: u64 = 100;
-
-/// The state of the handlers.
-#[derive(Clone, Debug)]
-pub struct LogPagesState {
-    /// The logs.
-    pub logs: LogService,
-    /// The configurations, for the address miners connect to.
-    pub configs: ConfigService,
-}
-
-impl LogPagesState {
-    /// Saved changes that are not running yet.
-    async fn pending(
-        &self,
-        instance: &Instance,
-        running: i32,
-        saved: i32,
-    ) -> Option<PendingRevision> {
-        let comparison = self
-            .configs
-            .compare(instance.config_id, Some(running), Some(saved))
-            .await
-            .ok()?;
-        let pinned = instance
-            .client_version
-            .as_deref()
-            .and_then(|version| version.parse().ok());
-        let version = match pinned {
-            Some(version) => version,
-            None => self
-                .logs
-                .instances()
-                .client()
-                .await
-                .map_or(ClientVersion::NEWEST_KNOWN, |program| program.version),
-        };
-        Some(PendingRevision::new(comparison, version))
-    }
-}
-
-/// `GET /instances/{id}`.
-pub async fn show(
-    State(pages): State<LogPagesState>,
-    PathId(id): PathId<InstanceId>,
-    want: RequestContext<PageForms>,
-) -> Reply {
-    let _turn = pages.logs.turn().await?;
-    let (instance, page) = pages
-        .logs
-        .page(
-            id,
-            LogSelection::Client,
-            LogPosition::End,
-            LogFilter::default(),
-            usize::try_from(COUNT).unwrap_or(100),
-        )
-        .await?;
-    let told = ConfigSummaryView::of(&pages, &instance).await;
-    let log = LogPart::new(
-        page,
-        LogSelection::Client,
-        LogFilter::default(),
-        LogPosition::End,
-    );
-    want.respond_blocking(InstancePage {
-        instance,
-        told,
-        log,
-    })
-    .await
-}
+use crate::web::{LogForms, PathId, QueryParams, Reply, RequestContext, sse};
 
 /// `GET /instances/{id}/logs` in its four forms.
 pub async fn log(
-    State(pages): State<LogPagesState>,
+    State(logs): State<LogService>,
     PathId(id): PathId<InstanceId>,
     want: RequestContext<LogForms>,
     headers: HeaderMap,
@@ -117,18 +38,17 @@ pub async fn log(
             .into())
         }
         Representation::EventStream => Ok(follow(
-            &pages,
+            &logs,
             id,
             asked,
             sse::last_event_id(&headers),
             want.asked.fragment,
         )
         .await?),
-        Representation::Text => Ok(download(&pages, id, asked).await?),
+        Representation::Text => Ok(download(&logs, id, asked).await?),
         _ => {
-            let _turn = pages.logs.turn().await?;
-            let (instance, page) = pages
-                .logs
+            let _turn = logs.turn().await?;
+            let (instance, page) = logs
                 .page(
                     id,
                     asked.selection,
@@ -137,18 +57,8 @@ pub async fn log(
                     asked.count,
                 )
                 .await?;
-            let told = if want.form == Representation::Html {
-                ConfigSummaryView::of(&pages, &instance).await
-            } else {
-                ConfigSummaryView::default()
-            };
             let log = LogPart::new(page, asked.selection, asked.filter, asked.place);
-            want.respond_blocking(LogPage {
-                instance,
-                told,
-                log,
-            })
-            .await
+            want.respond_blocking(LogPage { instance, log }).await
         }
     }
 }
@@ -156,11 +66,11 @@ pub async fn log(
 /// `GET /instances/{id}/log.txt`: the download with a separate URL, because a link in a browser
 /// cannot send `Accept: text/plain`.
 pub async fn file(
-    State(pages): State<LogPagesState>,
+    State(logs): State<LogService>,
     PathId(id): PathId<InstanceId>,
     params: QueryParams,
 ) -> Reply {
-    Ok(download(&pages, id, LogQuery::read(params)?).await?)
+    Ok(download(&logs, id, LogQuery::read(params)?).await?)
 }
 
 /// The requested part of the log.
@@ -233,7 +143,7 @@ fn selection(params: &QueryParams) -> Result<LogSelection> {
 /// program gets JSON. `Last-Event-ID` takes precedence over `after`. With `count` and neither of
 /// them, the stream starts with this number of the newest records.
 async fn follow(
-    pages: &LogPagesState,
+    logs: &LogService,
     id: InstanceId,
     asked: LogQuery,
     resume: Option<LogOffset>,
@@ -241,7 +151,7 @@ async fn follow(
 ) -> Result<Response> {
     let selection = asked.selection;
     let resume = resume.filter(|offset| selection.has(*offset));
-    let logs = pages.logs.clone();
+    let logs = logs.clone();
     let mut begin = resume;
     let mut first = Vec::new();
     // That after each of the first records.
@@ -396,8 +306,8 @@ fn appended(html: &str) -> String {
     format!("<hx-partial hx-target=\"#log\" hx-swap=\"beforeend\">{html}</hx-partial>")
 }
 
-async fn download(pages: &LogPagesState, id: InstanceId, asked: LogQuery) -> Result<Response> {
-    let (instance, text) = pages.logs.text(id, asked.selection, asked.filter).await?;
+async fn download(logs: &LogService, id: InstanceId, asked: LogQuery) -> Result<Response> {
+    let (instance, text) = logs.text(id, asked.selection, asked.filter).await?;
     let program = match asked.selection {
         LogSelection::Client => "",
         LogSelection::Translator => "-translator",
@@ -416,26 +326,4 @@ async fn download(pages: &LogPagesState, id: InstanceId, asked: LogQuery) -> Res
         Body::from_stream(text),
     )
         .into_response())
-}
-
-impl ConfigSummaryView {
-    /// The parts that come from the saved configuration.
-    async fn of(pages: &LogPagesState, instance: &Instance) -> Self {
-        let Ok(saved) = pages.configs.get(instance.config_id).await else {
-            return Self::default();
-        };
-        let pending = match instance.running_revision.filter(|_| instance.is_outdated()) {
-            Some(running) => pages.pending(instance, running, saved.revision).await,
-            None => None,
-        };
-        Self {
-            addresses: pages
-                .logs
-                .instances()
-                .miner_addresses(instance, &saved.config)
-                .await,
-            doubts: Warnings::about(&saved.config),
-            pending,
-        }
-    }
 }

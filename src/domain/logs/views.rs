@@ -1,4 +1,4 @@
-//! The page of an instance with its log, and the log as JSON. No I/O.
+//! The page of a log, which is also its JSON. No I/O.
 
 use askama::Template;
 use schemars::JsonSchema;
@@ -8,10 +8,7 @@ use super::offset::{LogOffset, LogSelection};
 use super::service::{LogExcerpt, LogPosition};
 use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
-use crate::domain::configs::views::notes::Warnings;
-use crate::domain::configs::views::revisions::RevisionChange;
-use crate::domain::configs::{ClientVersion, FieldDifference, RevisionComparison};
-use crate::domain::instances::{Instance, MinerAddress, MinerProtocol, ProgramName, size_text};
+use crate::domain::instances::{Instance, ProgramName, size_text};
 use crate::infra::log_store::ansi::{self, StyleSpan};
 use crate::infra::log_store::record::SHOWN_MAX;
 use crate::infra::log_store::{LogFilter, LogLevel, LogRecord};
@@ -205,78 +202,18 @@ impl LogPart {
     }
 }
 
-/// `/instances/{id}`: the instance and the newest part of its log. The JSON contains the instance.
-#[derive(Debug, JsonSchema, Serialize, Template)]
-#[template(path = "logs/show.html", blocks = ["main"])]
-#[schemars(rename = "InstanceInFull")]
-pub struct InstancePage {
-    /// The instance.
-    #[serde(flatten)]
-    pub instance: Instance,
-    #[serde(flatten)]
-    pub(super) told: ConfigSummaryView,
-    #[serde(skip)]
-    pub(super) log: LogPart,
-}
-view!(InstancePage { "main" => as_main });
-
-/// `/instances/{id}/logs`: the same page for any part of the log. The JSON contains the log.
+/// `/instances/{id}/logs`: part of the log of an instance. The JSON contains the log.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "logs/show.html", blocks = ["main"])]
 #[schemars(rename = "Log")]
 pub struct LogPage {
     #[serde(skip)]
     pub(super) instance: Instance,
-    #[serde(skip)]
-    pub(super) told: ConfigSummaryView,
     /// The part of the log.
     #[serde(flatten)]
     pub log: LogPart,
 }
 view!(LogPage { "main" => as_main });
-
-/// Information from the saved configuration of an instance.
-#[derive(Clone, Debug, Default, JsonSchema, Serialize)]
-pub struct ConfigSummaryView {
-    /// The addresses for miners: Stratum V2 first, the best first within a protocol.
-    pub addresses: Vec<MinerAddress>,
-    /// Errors and warnings of the configuration.
-    #[serde(rename = "config_doubts")]
-    pub doubts: Warnings,
-    /// Saved changes that are not running yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pending: Option<PendingRevision>,
-}
-
-/// A newer revision of the configuration than the one in use.
-#[derive(Clone, Debug, JsonSchema, Serialize)]
-pub struct PendingRevision {
-    /// The revision in use.
-    pub from: i32,
-    /// The saved revision.
-    pub to: i32,
-    /// The differences.
-    pub changes: Vec<FieldDifference>,
-    /// A restart is needed. Otherwise both revisions give the client the same settings.
-    pub restart_needed: bool,
-}
-
-impl PendingRevision {
-    /// For a client of `version`.
-    pub fn new(comparison: RevisionComparison, version: ClientVersion) -> Self {
-        let restart_needed = comparison.needs_restart(version);
-        Self {
-            from: comparison.from,
-            to: comparison.to,
-            changes: comparison.changes,
-            restart_needed,
-        }
-    }
-
-    fn changes(&self) -> Vec<RevisionChange> {
-        self.changes.iter().map(RevisionChange::of).collect()
-    }
-}
 
 /// Lines to append to a live page.
 #[derive(Debug, Template)]

@@ -1,6 +1,8 @@
 //! The time range and interval of charts, in URLs and on pages.
 
-use crate::base::clock::Timestamp;
+use std::time::Duration;
+
+use crate::base::clock::{Timestamp, human_duration};
 
 /// The time ranges: name in URLs, text on pages, seconds.
 pub const RANGES: [(&str, &str, i64); 6] = [
@@ -20,6 +22,12 @@ pub const INTERVALS: [(&str, &str); 4] = [
     ("day", "day"),
 ];
 
+/// The shortest time range of a chart, in milliseconds, however young an instance is.
+const SHORTEST: i64 = 60_000;
+
+/// A range that ends at most this long ago is shown up to now.
+const NEWEST: Duration = Duration::from_secs(60);
+
 /// The selected time range and interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChartOptions {
@@ -31,33 +39,89 @@ pub struct ChartOptions {
     pub from: Timestamp,
     /// The end.
     pub to: Timestamp,
+    /// When the oldest instance in the chart was created: there is no earlier data.
+    pub born: Timestamp,
 }
 
 impl ChartOptions {
+    /// The last 24 hours.
+    pub const fn last_day(now: Timestamp) -> Self {
+        Self {
+            range: "24h",
+            interval: "",
+            from: Timestamp(now.0.saturating_sub(86_400_000)),
+            to: now,
+            born: Timestamp(0),
+        }
+    }
+
+    /// The same for instances of which the oldest was created at `born`.
+    pub fn since_creation(&self, born: Timestamp) -> Self {
+        Self {
+            born,
+            ..self.clone()
+        }
+    }
+
+    /// The start of the chart: not before the instance was created, unless the whole range is.
+    pub fn shown_from(&self) -> Timestamp {
+        if self.to <= self.born {
+            return self.from;
+        }
+        let earliest = self.born.0.min(self.to.0.saturating_sub(SHORTEST));
+        self.from.max(Timestamp(earliest))
+    }
+
     /// The selection as query parameters.
     pub fn query(&self) -> String {
         self.with(self.range, self.interval)
     }
 
     fn with(&self, range: &str, interval: &str) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
         if range.is_empty() {
-            query
-                .append_pair("from", &self.from.to_string())
-                .append_pair("to", &self.to.to_string());
-        } else {
-            query.append_pair("range", range);
+            return Self::between(self.from, self.to, interval);
         }
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("range", range);
         if !interval.is_empty() {
             query.append_pair("interval", interval);
         }
         query.finish()
     }
 
+    fn between(from: Timestamp, to: Timestamp, interval: &str) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query
+            .append_pair("from", &from.to_string())
+            .append_pair("to", &to.to_string());
+        if !interval.is_empty() {
+            query.append_pair("interval", interval);
+        }
+        query.finish()
+    }
+
+    fn length(&self) -> Duration {
+        self.to.since(self.from)
+    }
+
+    /// The time ranges to choose from: those within the age of the instance, and the first that covers
+    /// it.
+    pub(super) fn offered(
+        &self,
+    ) -> impl Iterator<Item = &'static (&'static str, &'static str, i64)> {
+        let age = self.to.since(self.born).as_secs();
+        let is_younger = move |range: &&(&str, &str, i64)| range.2.unsigned_abs() < age;
+        let covering = RANGES.iter().position(|range| !is_younger(&range));
+        let selected = self.range;
+        RANGES.iter().enumerate().filter_map(move |(at, range)| {
+            let is_offered = is_younger(&range) || Some(at) == covering || range.0 == selected;
+            is_offered.then_some(range)
+        })
+    }
+
     /// The time ranges as links: query, text, whether it is selected.
     pub(super) fn ranges(&self) -> Vec<(String, &'static str, bool)> {
-        RANGES
-            .iter()
+        self.offered()
             .map(|(name, words, _)| (self.with(name, self.interval), *words, *name == self.range))
             .collect()
     }
@@ -69,6 +133,56 @@ impl ChartOptions {
             .collect()
     }
 
+    /// The query of the time range before this one; none if there is no earlier data.
+    pub fn earlier(&self) -> Option<String> {
+        let from = i64::try_from(self.length().as_millis())
+            .ok()
+            .and_then(|length| self.from.0.checked_sub(length));
+        let is_there = self.from > self.born && self.length() > Duration::ZERO;
+        from.filter(|_| is_there)
+            .map(|from| Self::between(Timestamp(from), self.from, self.interval))
+    }
+
+    /// The query of the time range after this one: up to now, if it would end later; none if this one
+    /// does.
+    pub fn later(&self) -> Option<String> {
+        let now = Timestamp::now();
+        if !self.range.is_empty() || self.to >= now || self.length().is_zero() {
+            return None;
+        }
+        let end = self.to.after(self.length());
+        // A range that ended when this page was opened is the newest one.
+        if end.after(NEWEST) < now {
+            return Some(Self::between(self.to, end, self.interval));
+        }
+        let length = i64::try_from(self.length().as_secs()).unwrap_or(i64::MAX);
+        let named = RANGES.iter().find(|(.., seconds)| *seconds == length);
+        Some(match named {
+            Some((name, ..)) => self.with(name, self.interval),
+            None => Self::between(
+                Timestamp(now.0.saturating_sub(length.saturating_mul(1000))),
+                now,
+                self.interval,
+            ),
+        })
+    }
+
+    /// The length of the range for the links to those before and after it.
+    pub(super) fn length_text(&self) -> String {
+        match RANGES.iter().find(|(name, ..)| *name == self.range) {
+            Some((_, words, _)) => (*words).to_owned(),
+            None => human_duration(self.length()),
+        }
+    }
+
+    /// Start and end for the fields of a form, in the local time zone.
+    pub(super) fn fields(&self) -> [(&'static str, &'static str, String); 2] {
+        [
+            ("from", "From", self.shown_from().local_field()),
+            ("to", "To", self.to.local_field()),
+        ]
+    }
+
     /// The time range in words.
     pub(super) fn words(&self) -> String {
         match RANGES.iter().find(|(name, ..)| *name == self.range) {
@@ -77,5 +191,65 @@ impl ChartOptions {
             }
             None => format!("{} to {}", self.from.local(), self.to.local()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    fn options(range: &'static str, from: i64, to: i64, born: i64) -> ChartOptions {
+        ChartOptions {
+            range,
+            interval: "",
+            from: Timestamp(from * HOUR),
+            to: Timestamp(to * HOUR),
+            born: Timestamp(born * HOUR),
+        }
+    }
+
+    #[test]
+    fn a_chart_does_not_begin_before_its_instance() {
+        let names =
+            |choice: &ChartOptions| choice.offered().map(|range| range.0).collect::<Vec<_>>();
+        let young = options("24h", 76, 100, 96);
+        assert_eq!(young.shown_from(), Timestamp(96 * HOUR));
+        assert_eq!(names(&young), ["1h", "6h", "24h"]);
+        assert_eq!(names(&options("1h", 99, 100, 96)), ["1h", "6h"]);
+        assert_eq!(names(&options("1h", 99, 100, 100)), ["1h"]);
+        let old = options("6h", 94, 100, 0);
+        assert_eq!(old.shown_from(), Timestamp(94 * HOUR));
+        assert_eq!(names(&old), ["1h", "6h", "24h", "7d"]);
+        // Just created: there is something to see all the same.
+        assert_eq!(
+            options("1h", 99, 100, 100).shown_from(),
+            Timestamp(99 * HOUR)
+        );
+        // Before it was created.
+        assert_eq!(options("", 10, 20, 50).shown_from(), Timestamp(10 * HOUR));
+    }
+
+    #[test]
+    fn the_ranges_before_and_after_are_as_long() {
+        let past = options("", 10, 20, 5);
+        assert_eq!(
+            past.earlier().unwrap(),
+            "from=1970-01-01T00%3A00%3A00.000Z&to=1970-01-01T10%3A00%3A00.000Z"
+        );
+        assert_eq!(
+            past.later().unwrap(),
+            "from=1970-01-01T20%3A00%3A00.000Z&to=1970-01-02T06%3A00%3A00.000Z"
+        );
+        assert_eq!(options("", 10, 20, 10).earlier(), None);
+        let now = Timestamp::now().0 / HOUR;
+        assert_eq!(options("24h", now - 24, now, 0).later(), None);
+        assert_eq!(
+            options("", now - 30, now - 6, 0).later().unwrap(),
+            "range=24h"
+        );
+        assert_eq!(options("", 10, 10, 0).earlier(), None);
+        assert_eq!(options("", 10, 10, 0).later(), None);
     }
 }

@@ -16,12 +16,14 @@
 //! * `queries`: the tables; `queries/rollup`: from one to the next. `range`: time ranges over
 //!   several.
 //! * `uptime`: how much of the time a client was running. `jobs`: prunes old samples.
-//! * `query_params`: what a request asks for. `page_builder`: pages. `list_extras`: what lists
-//!   show.
+//! * `query_params`: what a request asks for, with `chart_time` and `chart_options`. `page_builder`:
+//!   pages of an instance. `comparison`: the page of several. `list_extras`: what lists show.
 //! * `scrape`, `exposition`: all instances for Prometheus. `service`: the use cases.
 
 mod average;
 mod chart_options;
+mod chart_time;
+mod comparison;
 mod counters;
 mod exposition;
 mod jobs;
@@ -46,9 +48,10 @@ pub mod views;
 pub use average::{RecentHashrate, WINDOW as HASHRATE_WINDOW};
 pub use jobs::{forget, schedule_pruning};
 pub use latest::{LatestFigures, LatestMetrics, MonitoringState};
-pub use page_builder::path as series_path;
+pub use page_builder::{hashrate_chart, path as series_path};
 pub use queries::{MetricWrite, write_samples};
 pub use range::{MINER_STEP, Retention};
 pub use sampler::{ClientObservation, Sampler, SamplingRound};
 pub use service::MetricService;
 pub use translator::{TranslatorBoard, TranslatorObservation, TranslatorTotals};
+pub use uptime::RunningShare;

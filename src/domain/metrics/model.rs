@@ -294,6 +294,43 @@ pub fn metric(metric_type: &str) -> Option<(&'static MetricKind, Option<&str>)> 
         .map(|metric| (metric, detail))
 }
 
+/// Metrics of which a high value is bad. Of all others, a low value is.
+const WORSE_IF_HIGH: [&str; 14] = [
+    "shares_rejected",
+    "shares_refused",
+    "cpu_percent",
+    "memory_bytes",
+    "memory_private_bytes",
+    "threads",
+    "open_files",
+    "log_errors",
+    "log_warnings",
+    "log_others",
+    "health",
+    "translator_restarts",
+    "translator_cpu_percent",
+    "translator_memory_bytes",
+];
+/// Metrics of which the sum over several instances means nothing.
+const NOT_ADDED: [&str; 6] = [
+    "best_difficulty",
+    "uptime_seconds",
+    "health_score",
+    "health",
+    "monitoring_up",
+    "translator_up",
+];
+
+/// Whether the worst instance is the one with the highest value of a series.
+pub fn is_worse_if_high(metric_type: &str) -> bool {
+    metric(metric_type).is_some_and(|(metric, _)| WORSE_IF_HIGH.contains(&metric.name))
+}
+
+/// Whether the sum of a series over several instances means something.
+pub fn can_be_added(metric_type: &str) -> bool {
+    metric(metric_type).is_some_and(|(metric, _)| !NOT_ADDED.contains(&metric.name))
+}
+
 /// Whether a series is about an individual miner.
 pub fn is_of_miner(metric_type: &str) -> bool {
     metric_type.starts_with("miner_")
@@ -336,6 +373,10 @@ mod tests {
         );
         assert_eq!(metric("miner_hashrate:a:b").unwrap().1, Some("a:b"));
         assert!(metric("mood").is_none());
+        let listed = WORSE_IF_HIGH.iter().chain(&NOT_ADDED);
+        assert!(listed.clone().all(|name| names.contains(name)));
+        assert!(is_worse_if_high("shares_rejected:stale-share") && !is_worse_if_high("miners"));
+        assert!(can_be_added("miners") && !can_be_added("health_score") && !can_be_added("mood"));
         assert!(rank("threads") < rank("shares_rejected:stale-share"));
     }
 }

@@ -1,14 +1,13 @@
-//! Builds the metrics pages: the series of each chart, their statistics, and the marks of restarts.
+//! Builds the metrics pages of an instance: the series of each chart, their statistics, and the marks
+//! of starts and updates.
 
 use std::collections::BTreeMap;
 
 use super::chart_options::ChartOptions;
-use super::model::{is_of_miner, metric, title};
+use super::model::{metric, title};
+use super::range::CHART_POINTS;
 use super::service::{MetricService, SeriesQuery};
-use super::views::{
-    ChartGroup, GROUPS, LatestFiguresView, MetricsComparePage, MetricsPage, MinerRow, SeriesChart,
-    SeriesPage,
-};
+use super::views::{ChartGroup, GROUPS, MetricsPage, MinerRow, SeriesChart, SeriesPage};
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
@@ -18,8 +17,6 @@ use crate::infra::chart::{ChartMark, DISTINCT_LINES, Unit, format_value};
 /// The number of rows in the table of miners, connected miners first. An instance may have series for
 /// thousands of miners; the list of miners links to the chart of each.
 const MINERS: usize = 256;
-/// Restarts are not marked if there are more than this: the marks would hide the data.
-const MARKS: usize = 40;
 
 /// Several series of an instance in one chart.
 pub async fn group(
@@ -30,6 +27,12 @@ pub async fn group(
     stretch: SeriesQuery,
     now: Timestamp,
 ) -> Result<ChartGroup> {
+    let choice = choice.since_creation(metrics.instance(id).await?.created_at);
+    let stretch = SeriesQuery {
+        from: choice.shown_from(),
+        most_points: CHART_POINTS,
+        ..stretch
+    };
     let points = metrics.points(id, names.clone(), stretch, now).await?;
     let mut drawn = Vec::new();
     for (metric_type, (points, summary)) in names.iter().zip(points) {
@@ -46,34 +49,54 @@ pub async fn group(
     if drawn.iter().any(is_there) {
         drawn.retain(|one| is_there(one) || one.metric_type == first);
     }
-    let starts = metrics
+    let marks = metrics
         .instances()
-        .starts(id, stretch.from, stretch.to, MARKS + 1)
+        .client_marks(id, stretch.from, stretch.to)
         .await?;
-    let marks = if starts.len() > MARKS {
-        Vec::new()
-    } else {
-        starts
-    };
-    let marks = marks
-        .into_iter()
-        .map(|at| ChartMark {
-            at: at.0,
-            label: "client start".into(),
-        })
-        .collect();
+    let marks = marks.into_iter().map(|mark| ChartMark {
+        at: mark.at.0,
+        label: mark.label,
+    });
     Ok(ChartGroup {
         title: name,
         path: path(id, &first),
-        with: with(&names),
+        with: names.get(1..).unwrap_or_default().join(","),
         id: format!(
             "c-{}",
             first.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
         ),
         drawn,
-        marks,
-        choice: choice.clone(),
+        marks: marks.collect(),
+        choice,
     })
+}
+
+/// The hashrate of an instance in the last day, for its overview.
+pub async fn hashrate_chart(
+    metrics: &MetricService,
+    id: InstanceId,
+    now: Timestamp,
+) -> Result<ChartGroup> {
+    let (title, series) = GROUPS[0];
+    let names = series.iter().map(|(name, _)| (*name).to_owned());
+    // The average of an hour says little in a chart of a day.
+    let names = names.filter(|name| name != "hashrate_1h" && name != "hashrate_upstream");
+    let choice = ChartOptions::last_day(now);
+    let stretch = SeriesQuery {
+        from: choice.from,
+        to: choice.to,
+        level: None,
+        most_points: CHART_POINTS,
+    };
+    group(
+        metrics,
+        id,
+        (title.into(), names.collect()),
+        &choice,
+        stretch,
+        now,
+    )
+    .await
 }
 
 /// The label of a series.
@@ -167,6 +190,7 @@ pub async fn page(
         )
     };
     let (miners, more_miners) = miners(metrics, &instance, &types, stretch).await?;
+    let choice = choice.since_creation(instance.created_at);
     Ok(MetricsPage {
         instance,
         choice,
@@ -256,96 +280,9 @@ pub async fn series_page(
     })
 }
 
-/// The latest values of all instances.
-pub async fn latest_of_all(metrics: &MetricService) -> Result<Vec<LatestFiguresView>> {
-    let all = metrics.instances().list().await?;
-    let ids = all.iter().map(|instance| instance.id).collect();
-    // Each instance may have many series of miners with long names.
-    let figures = metrics
-        .latest_of_all(ids, |name| !is_of_miner(name))
-        .await?;
-    Ok(all
-        .into_iter()
-        .zip(figures)
-        .map(|(instance, figures)| LatestFiguresView {
-            instance_id: instance.id,
-            name: instance.name,
-            figures,
-        })
-        .collect())
-}
-
-/// One metric of several instances. If none is selected: the first instances with this metric.
-pub async fn compare(
-    metrics: &MetricService,
-    (metric_type, chosen): (String, Vec<InstanceId>),
-    (choice, stretch): (ChartOptions, SeriesQuery),
-    now: Timestamp,
-) -> Result<MetricsComparePage> {
-    let all = metrics.instances().list().await?;
-    let is_wanted = |id: InstanceId| {
-        if chosen.is_empty() {
-            true
-        } else {
-            chosen.contains(&id)
-        }
-    };
-    let mut drawn = Vec::new();
-    for instance in all.iter().filter(|instance| is_wanted(instance.id)) {
-        if drawn.len() == DISTINCT_LINES {
-            break;
-        }
-        let points = metrics
-            .points(instance.id, vec![metric_type.clone()], stretch, now)
-            .await?;
-        if let Some((points, summary)) = points.into_iter().next()
-            && (!chosen.is_empty() || !points.points.is_empty())
-        {
-            drawn.push((
-                instance.id,
-                SeriesChart {
-                    metric_type: metric_type.clone(),
-                    label: instance.name.clone(),
-                    points,
-                    summary,
-                },
-            ));
-        }
-    }
-    let shown: Vec<InstanceId> = drawn.iter().map(|(id, _)| *id).collect();
-    let group = (!drawn.is_empty()).then(|| ChartGroup {
-        title: title(&metric_type),
-        path: "metrics".into(),
-        with: String::new(),
-        drawn: drawn.into_iter().map(|(_, drawn)| drawn).collect(),
-        marks: Vec::new(),
-        choice: choice.clone(),
-        id: "c-compare".into(),
-    });
-    Ok(MetricsComparePage {
-        choice,
-        metric_type,
-        chosen: shown,
-        group,
-        all,
-        instances: Vec::new(),
-    })
-}
-
 /// The path of the chart of a series, without the leading slash and the last part.
 pub fn path(id: InstanceId, metric_type: &str) -> String {
     // A miner can choose any name.
     let name: String = form_urlencoded::byte_serialize(metric_type.as_bytes()).collect();
     format!("metrics/{id}/{}", name.replace('+', "%20"))
-}
-
-fn with(names: &[String]) -> String {
-    if names.len() < 2 {
-        return String::new();
-    }
-    let further = names[1..].join(",");
-    format!(
-        "&with={}",
-        form_urlencoded::byte_serialize(further.as_bytes()).collect::<String>()
-    )
 }

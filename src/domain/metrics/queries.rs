@@ -141,6 +141,18 @@ pub fn series(
         .optional()
 }
 
+/// The series of a metric of every instance, by instance.
+pub fn series_named(db: &mut Db, metric_type: &str) -> QueryResult<Vec<(InstanceId, i64)>> {
+    let text = "SELECT instance_id, id FROM metric_series WHERE metric_type = ? AND instance_id IS NOT NULL ORDER BY instance_id";
+    let found: Vec<(String, i64)> = CachedStatement::<(Text, BigInt)>::new(text)
+        .text(metric_type)
+        .load(db)?;
+    Ok(found
+        .into_iter()
+        .filter_map(|(instance, id)| Some((instance.parse().ok()?, id)))
+        .collect())
+}
+
 /// The number of a series, created if it is new; `None` if the instance was deleted.
 pub fn series_id(
     db: &mut Db,

@@ -2,7 +2,9 @@
 //! parameter.
 
 use super::chart_options::{ChartOptions, INTERVALS, RANGES};
+use super::chart_time::ChartTime;
 use super::queries::Resolution;
+use super::range::MOST_POINTS;
 use super::service::SeriesQuery;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
@@ -10,6 +12,8 @@ use crate::web::QueryParams;
 
 /// The format of a time.
 pub const MOMENT: &str = "a time such as 2026-11-22T14:00:00Z";
+/// The format of the start or the end of a chart.
+const CHART_TIME: &str = "a time such as 2026-11-22T14:00:00Z or 2026-11-22 14:00";
 
 /// A time range, for pages and for the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +35,8 @@ impl MetricQuery {
     /// # Errors
     /// Lists every invalid parameter.
     pub fn read(mut params: QueryParams, now: Timestamp, otherwise: &str) -> Result<Self> {
-        let from = params.get::<Timestamp>("from", MOMENT);
-        let to = params.get::<Timestamp>("to", MOMENT);
+        let from = params.get("from", CHART_TIME).map(ChartTime::start);
+        let to = params.get("to", CHART_TIME).map(ChartTime::end);
         let limit = params
             .text("limit")
             .is_some()
@@ -90,6 +94,7 @@ impl MetricQuery {
             interval: named_interval.map_or("", |(name, _)| *name),
             from: begin,
             to: end,
+            born: Timestamp::default(),
         };
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(Self {
@@ -98,6 +103,7 @@ impl MetricQuery {
                 from: begin,
                 to: end,
                 level,
+                most_points: MOST_POINTS,
             },
             limit,
             is_open,

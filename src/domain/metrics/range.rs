@@ -15,6 +15,8 @@ use super::queries::{self, Resolution, SampleBucket, floor};
 /// The maximum number of points returned. About five times as many rows are read.
 pub const MOST_POINTS: i64 = 1000;
 const MOST_ROWS: i64 = 5 * MOST_POINTS;
+/// The maximum number of points of a line in a chart: one for every second pixel or so.
+pub const CHART_POINTS: i64 = 400;
 
 /// The second up to which each level is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,13 +160,12 @@ impl PointSpacing {
         }
     }
 
-    /// The finest spacing with at most 1,000 points for a time range of `length` seconds, without
+    /// The finest spacing with at most `most` points for a time range of `length` seconds, without
     /// reading many more rows. `sample` is the interval of samples, `age` is how long ago the range
     /// starts; both in seconds.
-    pub fn for_stretch(length: i64, sample: i64, age: i64, keep: Retention) -> Self {
+    pub fn for_stretch(length: i64, sample: i64, age: i64, keep: Retention, most: i64) -> Self {
         let sample = sample.max(1);
-        let fits =
-            |step: i64, rows: i64| length / step <= MOST_POINTS && length / rows <= MOST_ROWS;
+        let fits = |step: i64, rows: i64| length / step <= most && length / rows <= MOST_ROWS;
         if sample < 60 && fits(sample, sample) && age <= keep.raw {
             return Self {
                 level: Resolution::Raw,
@@ -275,6 +276,10 @@ mod tests {
 
     const DAY: i64 = 86_400;
 
+    fn for_stretch(length: i64, sample: i64, age: i64) -> PointSpacing {
+        PointSpacing::for_stretch(length, sample, age, Retention::raw_days(7), MOST_POINTS)
+    }
+
     #[test]
     fn long_stretches_come_from_the_coarse_tables_and_edges_from_the_fine_ones() {
         let marks = RollupMarks {
@@ -302,7 +307,7 @@ mod tests {
             .map(|days| days * DAY)
             .chain((1..5000).map(|minutes| minutes * 60))
         {
-            let spacing = PointSpacing::for_stretch(length, 10, length, Retention::raw_days(7));
+            let spacing = for_stretch(length, 10, length);
             assert!(
                 length / spacing.step <= MOST_POINTS,
                 "{length}: {spacing:?}"
@@ -313,14 +318,14 @@ mod tests {
             );
         }
         assert_eq!(
-            PointSpacing::for_stretch(3600, 10, 3600, Retention::raw_days(7)),
+            for_stretch(3600, 10, 3600),
             PointSpacing {
                 level: Resolution::Raw,
                 step: 10
             }
         );
         assert_eq!(
-            PointSpacing::for_stretch(DAY, 10, DAY, Retention::raw_days(7)),
+            for_stretch(DAY, 10, DAY),
             PointSpacing {
                 level: Resolution::Minute,
                 step: 120
@@ -328,11 +333,11 @@ mod tests {
         );
         // Samples with an interval of one hour; older ones may have an interval of ten seconds.
         assert_eq!(
-            PointSpacing::for_stretch(7 * DAY, 3600, 7 * DAY, Retention::raw_days(7)),
+            for_stretch(7 * DAY, 3600, 7 * DAY),
             PointSpacing::of(Resolution::Hour)
         );
         assert_eq!(
-            PointSpacing::for_stretch(DAY, 250, DAY, Retention::raw_days(7)),
+            for_stretch(DAY, 250, DAY),
             PointSpacing {
                 level: Resolution::Minute,
                 step: 300
@@ -340,9 +345,18 @@ mod tests {
         );
         // An hour of last month: its raw samples were deleted.
         assert_eq!(
-            PointSpacing::for_stretch(3600, 10, 20 * DAY, Retention::raw_days(7)),
+            for_stretch(3600, 10, 20 * DAY),
             PointSpacing::of(Resolution::Minute)
         );
+    }
+
+    #[test]
+    fn charts_have_fewer_points_of_round_intervals() {
+        let steps = [3600, 6 * 3600, DAY, 7 * DAY, 30 * DAY, 365 * DAY].map(|length| {
+            let keep = Retention::raw_days(7);
+            PointSpacing::for_stretch(length, 10, length, keep, CHART_POINTS).step
+        });
+        assert_eq!(steps, [10, 60, 300, 3600, 3 * 3600, DAY]);
     }
 
     proptest! {

@@ -9,7 +9,7 @@ use super::routes::{self, MetricsRoutesState};
 use super::views::MetricsComparePage;
 use crate::web::openapi::{
     ApiOperation, CSV, HTML, JSON, PROGRAMS, RequestField, RouteTable, RouterState, STREAM, TEXT,
-    get, list, moment, one_of, shape, text, whole,
+    flag, get, list, moment, one_of, shape, text, whole,
 };
 use axum::extract::FromRef;
 
@@ -17,11 +17,17 @@ fn time() -> Vec<RequestField> {
     let names: Vec<&str> = RANGES.iter().map(|(name, ..)| *name).collect();
     vec![
         one_of("range", "The time range up to now.", &names),
-        moment("from", "The start of the time range."),
-        moment("to", "The end of the time range."),
+        moment(
+            "from",
+            "The start of the time range. Also without a time zone, for that of jd-manager: `2026-11-22 14:00` or `2026-11-22`.",
+        ),
+        moment(
+            "to",
+            "The end of the time range, in the same formats. A date includes the whole day.",
+        ),
         one_of(
             "interval",
-            "The interval between points. Default: the shortest that gives at most 1,000 points.",
+            "The interval between points. Default: the shortest that gives at most 1,000 points, in charts 400.",
             &["minute", "hour", "day"],
         ),
         whole("limit", "Maximum number of points, newest first.", 1, 1000),
@@ -50,7 +56,7 @@ where
     let scraped: &[&str] = &[JSON, HTML, "application/openmetrics-text", TEXT];
     RouteTable::new()
 .add(get("/metrics", "getMetrics", "Returns the latest metrics of all instances. Prometheus formats also include jd-manager's own metrics.")
-            .asks([text("metric", "HTML only: the metric in the chart.").or("hashrate_miners"), list("ids", "HTML only: the instances in the chart.")])
+            .asks([text("metric", "HTML only: the metric in the chart.").or("hashrate_miners"), list("ids", "HTML only: the instances in the chart. Default: the 8 with the worst values."), flag("table", "HTML only: show the data as tables.")])
             .asks(time())
             .answer(200, "The latest metrics.", scraped, Some(shape::<MetricsComparePage>())), routes::compare)
 .add(get("/metrics/{id}", "listSamples", "Returns the newest samples of an instance, newest first.")

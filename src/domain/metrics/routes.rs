@@ -15,6 +15,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+use super::comparison;
 use super::exposition::ExpositionFormat;
 use super::page_builder;
 use super::query_params::{MOMENT, MetricQuery};
@@ -35,7 +36,7 @@ use crate::web::{PathId, QueryParams, Reply, Representation, RequestContext, sse
 /// The default limit of points if neither a limit nor times are given.
 const LIMIT: usize = 50;
 /// The policy of a chart served as a file: only its own style, identified by hash.
-const CHART_POLICY: &str = "default-src 'none'; style-src 'sha256-/0wIQZ5MZzUkHQz8uzriFxyNV+h0ZsQWc57lbK+Mk4Y='; frame-ancestors 'none'";
+const CHART_POLICY: &str = "default-src 'none'; style-src 'sha256-f2BuzJqKvVjjYs+J6scDYzxOnEDozXiHUMd9BAE1Di0='; frame-ancestors 'none'";
 /// The size of a chunk of a table, in bytes.
 const CSV_PART: usize = 64 * 1024;
 /// The maximum number of instances or names in one request.
@@ -107,7 +108,7 @@ pub async fn compare(
     State(board): State<MetricsRoutesState>,
     want: RequestContext<ScrapeForms>,
     axum::extract::RawQuery(query): axum::extract::RawQuery,
-    params: QueryParams,
+    mut params: QueryParams,
 ) -> Reply {
     let scraped = match want.form {
         Representation::OpenMetrics => Some(ExpositionFormat::OpenMetrics),
@@ -125,6 +126,7 @@ pub async fn compare(
         .text("metric")
         .unwrap_or("hashrate_miners")
         .to_owned();
+    let has_table = params.get::<bool>("table", "true or false");
     let asked = MetricQuery::read(params, Timestamp::now(), "24h")?;
     let given = query.unwrap_or_default();
     let ids = form_urlencoded::parse(given.as_bytes())
@@ -136,17 +138,18 @@ pub async fn compare(
     });
     let chosen = chosen.collect::<Result<Vec<InstanceId>>>()?;
     if want.form == Representation::Json {
-        let instances = page_builder::latest_of_all(&board.metrics).await?;
+        let instances = comparison::latest_of_all(&board.metrics).await?;
         return want.respond(&MetricsComparePage::latest(asked.choice, instances));
     }
     let time = (asked.choice, asked.stretch);
-    let page = page_builder::compare(
+    let mut page = comparison::compare(
         &board.metrics,
         (metric_type, chosen),
         time,
         Timestamp::now(),
     )
     .await?;
+    page.has_table = has_table.unwrap_or(false);
     want.respond_blocking(page).await
 }
 
@@ -507,7 +510,7 @@ mod tests {
             CHART_POLICY.contains(&format!("'sha256-{hash}'")),
             "the hash of the style is {hash}"
         );
-        assert!(include_str!("../../../static/app.css").contains(PAGE_RULES));
+        assert!(include_str!("../../../static/chart.css").contains(PAGE_RULES));
     }
 
     #[test]

@@ -104,8 +104,10 @@ pub struct SeriesQuery {
     pub from: Timestamp,
     /// The end of the time range.
     pub to: Timestamp,
-    /// The interval; `None` for the shortest with at most a thousand points.
+    /// The interval; `None` for the shortest with at most `most_points`.
     pub level: Option<Resolution>,
+    /// The maximum number of points.
+    pub most_points: i64,
 }
 
 impl MetricService {
@@ -307,6 +309,65 @@ impl MetricService {
         Ok(found.map(summary))
     }
 
+    /// The summary of the series of every instance that has samples in a time range.
+    pub async fn summary_of_all(
+        &self,
+        metric_type: String,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<(InstanceId, SeriesSummary)>> {
+        let (from, to) = (seconds(from), seconds(to) + 1);
+        self.db
+            .read(move |c| {
+                let marks = RollupMarks::read(c)?;
+                let mut found = Vec::new();
+                for (id, series) in queries::series_named(c, &metric_type)? {
+                    let all = range::whole(c, marks, series, (from, to))?;
+                    found.extend(all.map(|all| (id, summary(all))));
+                }
+                Ok(found)
+            })
+            .await
+    }
+
+    /// The points of the series of all instances in a time range, with the same interval, which is
+    /// the first result, in seconds.
+    pub async fn points_of_all(
+        &self,
+        metric_type: String,
+        stretch: SeriesQuery,
+        now: Timestamp,
+    ) -> Result<(i64, Vec<SeriesPoint>)> {
+        let (from, to) = (seconds(stretch.from), seconds(stretch.to) + 1);
+        let spacing = self.spacing(&metric_type, stretch, now);
+        let measure = measure(&metric_type);
+        self.db
+            .read(move |c| {
+                let marks = RollupMarks::read(c)?;
+                let mut points = Vec::new();
+                for (_, series) in queries::series_named(c, &metric_type)? {
+                    let found = range::points(c, marks, series, (from, to), spacing)?;
+                    points.extend(found.iter().map(|bucket| point(bucket, measure)));
+                }
+                Ok((spacing.step, points))
+            })
+            .await
+    }
+
+    /// The interval of the points of a series.
+    fn spacing(&self, name: &str, stretch: SeriesQuery, now: Timestamp) -> PointSpacing {
+        match stretch.level {
+            Some(level) => PointSpacing::of(level),
+            None => PointSpacing::for_stretch(
+                seconds(stretch.to) + 1 - seconds(stretch.from),
+                sample_step(name, self.interval_s()),
+                seconds(now) - seconds(stretch.from),
+                self.keep.of_series(name),
+                stretch.most_points,
+            ),
+        }
+    }
+
     /// The points of several series in a time range, each with a summary; `None` without samples.
     pub async fn points(
         &self,
@@ -324,22 +385,13 @@ impl MetricService {
             .filter(|health| health.status != "unknown")
             .map(|health| f64::from(health.score));
         let (from, to) = (seconds(stretch.from), seconds(stretch.to) + 1);
-        let keep = self.keep;
-        let spacing = move |name: &str| match stretch.level {
-            Some(level) => PointSpacing::of(level),
-            None => PointSpacing::for_stretch(
-                to - from,
-                sample_step(name, interval_s),
-                seconds(now) - from,
-                keep.of_series(name),
-            ),
-        };
+        let metrics = self.clone();
         self.db
             .read(move |c| {
                 let marks = RollupMarks::read(c)?;
                 let mut all = Vec::with_capacity(names.len());
                 for name in names {
-                    let spacing = spacing(&name);
+                    let spacing = metrics.spacing(&name, stretch, now);
                     let (found, whole, newest) = match queries::series(c, id, &name)? {
                         Some(series) => (
                             range::points(c, marks, series.id, (from, to), spacing)?,
@@ -361,8 +413,7 @@ impl MetricService {
                         "health_score" => score.filter(|_| is_live),
                         _ => newest,
                     };
-                    let measure =
-                        metric(&name).map_or(MetricMeasure::Gauge, |(metric, _)| metric.measure);
+                    let measure = measure(&name);
                     let points = found
                         .into_iter()
                         .map(|bucket| point(&bucket, measure))
@@ -467,6 +518,10 @@ fn summary(all: SampleBucket) -> SeriesSummary {
         min: all.min,
         max: all.max,
     }
+}
+
+fn measure(name: &str) -> MetricMeasure {
+    metric(name).map_or(MetricMeasure::Gauge, |(metric, _)| metric.measure)
 }
 
 fn point(bucket: &SampleBucket, measure: MetricMeasure) -> SeriesPoint {

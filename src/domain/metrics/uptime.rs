@@ -53,17 +53,27 @@ impl MetricService {
 }
 
 impl RunningShare {
+    fn percent_text(&self) -> String {
+        if self.percent >= 99.995 {
+            "100%".to_owned()
+        } else {
+            format!("{:.2}%", self.percent)
+        }
+    }
+
+    /// The share and its time range, up to `now`: `99.96% of 30 d 0 h`.
+    pub fn brief_text(&self, now: Timestamp) -> String {
+        let length = human_duration(now.since(self.since));
+        format!("{} of {length}", self.percent_text())
+    }
+
     /// A sentence that names the time range. `None` if the instance was created after it.
     pub fn text(&self, choice: &ChartOptions) -> Option<String> {
-        let Self { percent, since } = *self;
+        let since = self.since;
         if since >= choice.to {
             return None;
         }
-        let share = if percent >= 99.995 {
-            "100%".to_owned()
-        } else {
-            format!("{percent:.2}%")
-        };
+        let share = self.percent_text();
         Some(match (since > choice.from, choice.range.is_empty()) {
             (true, true) => {
                 format!(
@@ -94,6 +104,7 @@ mod tests {
             interval: "",
             from: hours(10),
             to: hours(16),
+            born: Timestamp(0),
         };
         let text = |percent, since| RunningShare { percent, since }.text(&choice);
         assert_eq!(

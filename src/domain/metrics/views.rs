@@ -3,19 +3,18 @@
 use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::BTreeMap;
-use std::time::Duration;
 
-use super::chart_options::{ChartOptions, INTERVALS, RANGES};
-use super::model::{FiguresResponse, MetricMeasure, metric, title};
-use super::service::{SampleRow, SeriesPoint, SeriesPoints, SeriesSummary};
+use super::chart_options::{ChartOptions, INTERVALS};
+use super::model::{FiguresResponse, is_worse_if_high};
+use super::service::{SampleRow, SeriesPoint};
 use super::uptime::RunningShare;
-use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
-use crate::infra::chart::{Chart, ChartKind, ChartLine, ChartMark, Unit, format_value};
 use crate::view;
 use crate::web::{PageFrame, html_with};
+pub use chart_group::{ChartGroup, SeriesChart};
+
+mod chart_group;
 
 /// The charts of a page: title, and the name and label of each series.
 pub const GROUPS: &[(&str, &[(&str, &str)])] = &[
@@ -74,206 +73,6 @@ pub const GROUPS: &[(&str, &[(&str, &str)])] = &[
         &[("log_errors", "errors"), ("log_warnings", "warnings")],
     ),
 ];
-
-/// A series in a chart.
-#[derive(Clone, Debug)]
-pub struct SeriesChart {
-    /// The name of the series.
-    pub metric_type: String,
-    /// The label in the chart.
-    pub label: String,
-    /// The points.
-    pub points: SeriesPoints,
-    /// The summary of all points.
-    pub summary: Option<SeriesSummary>,
-}
-
-impl SeriesChart {
-    fn unit(&self) -> Unit {
-        metric(&self.metric_type).map_or(Unit::Count, |(metric, _)| metric.unit)
-    }
-
-    fn is_counter(&self) -> bool {
-        metric(&self.metric_type)
-            .is_some_and(|(metric, _)| metric.measure == MetricMeasure::Counter)
-    }
-
-    fn say(&self, value: f64) -> String {
-        format_value(self.unit(), value)
-    }
-
-    /// The statistics of the series: label and value.
-    pub fn cards(&self) -> Vec<(&'static str, String)> {
-        let Some(all) = self.summary else {
-            return Vec::new();
-        };
-        if self.is_counter() {
-            return vec![("total", self.say(all.sum))];
-        }
-        let current = match self.points.current {
-            None => "–".to_owned(),
-            Some(value) if self.metric_type == "hashrate_measured" => {
-                format!("{} (10-min average)", self.say(value))
-            }
-            Some(value) => self.say(value),
-        };
-        vec![
-            ("current", current),
-            ("average", self.say(all.avg)),
-            ("min", self.say(all.min)),
-            ("max", self.say(all.max)),
-        ]
-    }
-}
-
-/// A chart as markup for a page. All texts in it are escaped.
-struct ChartSvg(String);
-
-impl std::fmt::Display for ChartSvg {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl askama::filters::HtmlSafe for ChartSvg {}
-
-/// Several series in one chart.
-#[derive(Clone, Debug)]
-pub struct ChartGroup {
-    /// The title.
-    pub title: String,
-    /// The URL without the leading slash and without the part after the metric name.
-    pub path: String,
-    /// The other series as a query parameter with a leading `&`; empty for one series.
-    pub with: String,
-    /// The series.
-    pub drawn: Vec<SeriesChart>,
-    /// Marks, such as restarts.
-    pub marks: Vec<ChartMark>,
-    /// The selected time range and interval.
-    pub choice: ChartOptions,
-    /// The id of the element.
-    pub id: String,
-}
-
-impl ChartGroup {
-    /// The chart.
-    pub fn chart(&self, width: u32, height: u32) -> Chart {
-        let first = self.drawn.first();
-        let found = first.and_then(|drawn| metric(&drawn.metric_type));
-        let step = first.map_or(60, |drawn| drawn.points.step);
-        let lines = self.drawn.iter().map(|drawn| ChartLine {
-            label: drawn.label.clone(),
-            points: drawn
-                .points
-                .points
-                .iter()
-                .map(|point| (point.timestamp.0, point.value))
-                .collect(),
-        });
-        Chart {
-            title: self.title.clone(),
-            description: format!(
-                "{}. Time range: {}. The table below the chart contains the data.",
-                self.help(),
-                self.choice.words()
-            ),
-            unit: first.map_or(Unit::Count, SeriesChart::unit),
-            // Overlapping areas are hard to read.
-            kind: if self.drawn.len() > 1 {
-                ChartKind::Line
-            } else {
-                found.map_or(ChartKind::Line, |(metric, _)| metric.kind)
-            },
-            // The first bucket may start before the requested time.
-            from: self.choice.from.0 - self.choice.from.0.rem_euclid(step.max(1) * 1000),
-            to: self.choice.to.0,
-            step: step * 1000,
-            lines: lines.collect(),
-            marks: self.marks.clone(),
-            zone: jiff::tz::TimeZone::system(),
-            width,
-            height,
-        }
-    }
-
-    fn inline(&self) -> ChartSvg {
-        ChartSvg(self.chart(560, 200).inline(&self.id))
-    }
-
-    /// The help text without the full stop.
-    fn help(&self) -> String {
-        let found = self
-            .drawn
-            .first()
-            .and_then(|drawn| metric(&drawn.metric_type));
-        found.map_or_else(
-            || self.title.clone(),
-            |(metric, _)| metric.help.trim_end_matches('.').to_owned(),
-        )
-    }
-
-    /// The interval of the points of a counter.
-    fn per(&self) -> Option<String> {
-        let first = self.drawn.first().filter(|drawn| drawn.is_counter())?;
-        Some(format!(
-            "Each point is the total for {}.",
-            human_duration(Duration::from_secs(first.points.step.unsigned_abs()))
-        ))
-    }
-
-    fn helps(&self) -> Vec<&'static str> {
-        self.drawn
-            .iter()
-            .filter_map(|drawn| metric(&drawn.metric_type).map(|(metric, _)| metric.help))
-            .collect()
-    }
-
-    /// The column headers of the statistics if there are several series.
-    fn columns(&self) -> Vec<&'static str> {
-        let widest = self
-            .drawn
-            .iter()
-            .map(SeriesChart::cards)
-            .max_by_key(Vec::len)
-            .unwrap_or_default();
-        widest.into_iter().map(|(words, _)| words).collect()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.drawn
-            .iter()
-            .all(|drawn| drawn.points.points.is_empty())
-    }
-
-    /// The data table, newest first: time, then label and value of each series, `–` if there is no
-    /// value.
-    fn rows(&self) -> Vec<(Timestamp, Vec<(&str, String)>)> {
-        let mut rows: BTreeMap<Timestamp, Vec<Option<SeriesPoint>>> = BTreeMap::new();
-        for (at, drawn) in self.drawn.iter().enumerate() {
-            for point in &drawn.points.points {
-                let row = rows
-                    .entry(point.timestamp)
-                    .or_insert_with(|| vec![None; self.drawn.len()]);
-                row[at] = Some(*point);
-            }
-        }
-        let say = |drawn: &SeriesChart, point: Option<SeriesPoint>| {
-            point.map_or_else(|| "–".to_owned(), |point| drawn.say(point.value))
-        };
-        let said = |points: Vec<Option<SeriesPoint>>| {
-            self.drawn
-                .iter()
-                .zip(points)
-                .map(|(drawn, point)| (drawn.label.as_str(), say(drawn, point)))
-                .collect()
-        };
-        rows.into_iter()
-            .rev()
-            .map(|(at, points)| (at, said(points)))
-            .collect()
-    }
-}
 
 /// A miner of an instance.
 #[derive(Clone, Debug)]
@@ -362,14 +161,42 @@ pub struct MetricsComparePage {
     pub(super) metric_type: String,
     #[serde(skip)]
     pub(super) chosen: Vec<InstanceId>,
+    /// The selected instances, or the worst.
     #[serde(skip)]
     pub(super) group: Option<ChartGroup>,
+    /// The sum of all instances, for a metric that can be added.
+    #[serde(skip)]
+    pub(super) total: Option<ChartGroup>,
+    /// No instance was selected, so the worst are compared.
+    #[serde(skip)]
+    pub(super) is_worst: bool,
+    /// With data tables.
+    #[serde(skip)]
+    pub(super) has_table: bool,
     #[serde(skip)]
     pub(super) all: Vec<Instance>,
     /// Every instance with its latest values.
     pub instances: Vec<LatestFiguresView>,
 }
-view!(MetricsComparePage { "main" => as_main });
+
+impl crate::web::PageView for MetricsComparePage {
+    /// The data table of a chart is loaded when it is opened.
+    fn block(&self, name: &str, frame: &PageFrame) -> Option<askama::Result<String>> {
+        if name == "main" {
+            return Some(html_with(&self.as_main(), frame));
+        }
+        let id = name.strip_prefix("figures-")?;
+        let group = self.groups().find(|group| group.id == id)?;
+        Some(html_with(&FiguresFragment { group }, frame))
+    }
+}
+
+/// The data table of one chart.
+#[derive(Debug, Template)]
+#[template(path = "metrics/figures.html")]
+struct FiguresFragment<'a> {
+    group: &'a ChartGroup,
+}
 
 impl MetricsComparePage {
     /// The latest values, for JSON.
@@ -379,6 +206,9 @@ impl MetricsComparePage {
             metric_type: String::new(),
             chosen: Vec::new(),
             group: None,
+            total: None,
+            is_worst: true,
+            has_table: false,
             all: Vec::new(),
             instances,
         }
@@ -400,8 +230,8 @@ impl MetricsComparePage {
     }
 
     fn ranges(&self) -> Vec<(&'static str, &'static str, bool)> {
-        RANGES
-            .iter()
+        self.choice
+            .offered()
             .map(|(name, words, _)| (*name, *words, *name == self.choice.range))
             .collect()
     }
@@ -414,11 +244,43 @@ impl MetricsComparePage {
     }
 
     fn is_chosen(&self, id: &InstanceId) -> bool {
-        self.chosen.contains(id)
+        !self.is_worst && self.chosen.contains(id)
     }
 
-    fn headline(&self) -> String {
-        title(&self.metric_type)
+    /// Everything but the time range, as query parameters. Instances that were not selected are not
+    /// named: others may be the worst at another time.
+    fn pairs(&self) -> Vec<(&'static str, String)> {
+        let chosen = self.chosen.iter().filter(|_| !self.is_worst);
+        std::iter::once(("metric", self.metric_type.clone()))
+            .chain(chosen.map(|id| ("ids", id.to_string())))
+            .collect()
+    }
+
+    fn query(&self) -> String {
+        form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(self.pairs())
+            .finish()
+    }
+
+    /// The address of the same page with data tables.
+    fn data_path(&self) -> String {
+        format!(
+            "/metrics?{}&{}&table=true",
+            self.query(),
+            self.choice.query()
+        )
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &ChartGroup> {
+        self.total.iter().chain(&self.group)
+    }
+
+    fn is_worse_if_high(&self) -> bool {
+        is_worse_if_high(&self.metric_type)
+    }
+
+    fn is_named(&self) -> bool {
+        !self.choice.range.is_empty()
     }
 }
 
@@ -433,6 +295,3 @@ pub struct LatestFiguresView {
     #[serde(flatten)]
     pub figures: FiguresResponse,
 }
-
-#[cfg(test)]
-mod tests;

@@ -29,7 +29,7 @@ mod tracker;
 mod translator_report;
 pub mod views;
 
-pub use model::{ListedMiner, is_many_rejected};
+pub use model::{ListedMiner, MinerFilter, MinerState, is_many_rejected};
 pub use series::detail as series_detail;
 pub use service::MinerService;
 pub use tracker::{MinerTracker, UnlistedMiners};

@@ -9,6 +9,7 @@ use super::model::{Miner, MinerFilter, MinerState};
 use super::series;
 use super::service::{MinerPart, MinerService};
 use crate::base::clock::{Timestamp, human_duration};
+use crate::base::ids::InstanceId;
 use crate::base::units::{Unit, format_value};
 use crate::domain::instances::{Instance, MinerProtocol};
 use crate::domain::metrics;
@@ -132,26 +133,31 @@ impl MinersPage {
         }
     }
 
-    /// The path of the chart of a miner's hashrate; none for a miner without a name, which has no
-    /// history.
+    /// The path of the chart of a miner.
     fn chart_path(&self, miner: &Miner) -> Option<String> {
         let instance = self.instance.as_ref().map(|instance| instance.id);
-        let id = instance.or(miner.instance_id)?;
-        let detail = series::detail(&miner.name, &miner.address);
-        (!miner.name.is_empty()).then(|| {
-            let series = metrics::series_path(id, &format!("miner_hashrate:{detail}"));
-            format!("/{series}/timeseries?range=24h")
-        })
-    }
-
-    fn ago(&self, at: &Timestamp) -> String {
-        human_duration(self.now.since(*at))
+        miner.chart_path(&instance.or(miner.instance_id)?)
     }
 }
 
 impl Miner {
+    /// The path of the chart of its hashrate; none for a miner without a name, which has no history.
+    pub(crate) fn chart_path(&self, id: &InstanceId) -> Option<String> {
+        let detail = series::detail(&self.name, &self.address);
+        (!self.name.is_empty()).then(|| {
+            let series = metrics::series_path(*id, &format!("miner_hashrate:{detail}"));
+            format!("/{series}/timeseries?range=24h")
+        })
+    }
+
+    /// How long ago its last accepted share was counted.
+    pub(crate) fn last_share_text(&self, now: &Timestamp) -> String {
+        self.last_share_at
+            .map_or_else(String::new, |at| human_duration(now.since(at)))
+    }
+
     /// The hashrate for people; none if nothing is known yet.
-    fn hashrate_text(&self) -> Option<String> {
+    pub(crate) fn hashrate_text(&self) -> Option<String> {
         (self.settled || self.hashrate > 0.0)
             .then(|| format_value(Unit::HashesPerSecond, self.hashrate))
     }
@@ -162,7 +168,7 @@ impl Miner {
     }
 
     /// The state for people.
-    fn state_text(&self) -> &'static str {
+    pub(crate) fn state_text(&self) -> &'static str {
         if self.awaits_share() {
             "mining, no share yet"
         } else {
@@ -171,7 +177,7 @@ impl Miner {
     }
 
     /// What the state means and what to do about it; empty if nothing is wrong.
-    fn advice(&self) -> &'static str {
+    pub(crate) fn advice(&self) -> &'static str {
         if self.awaits_share() {
             "Connected, with a channel. A miner with a low hashrate can need several minutes for its first accepted share."
         } else {
@@ -185,7 +191,7 @@ impl Miner {
     }
 
     /// Accepted shares of today, and the rejected ones.
-    fn shares_text(&self) -> String {
+    pub(crate) fn shares_text(&self) -> String {
         if self.has_no_counts() {
             return "–".into();
         }
@@ -197,7 +203,7 @@ impl Miner {
         )
     }
 
-    fn total_text(&self) -> String {
+    pub(crate) fn total_text(&self) -> String {
         if self.has_no_counts() {
             return "Unknown: the shares of this miner are not counted individually.".into();
         }
@@ -224,11 +230,11 @@ impl Miner {
         }
     }
 
-    fn protocol_text(&self) -> &'static str {
+    pub(crate) fn protocol_text(&self) -> &'static str {
         self.protocol.title()
     }
 
-    fn name_text(&self) -> &str {
+    pub(crate) fn name_text(&self) -> &str {
         if self.name.is_empty() {
             "(no name)"
         } else {

@@ -11,6 +11,7 @@ use super::switch::{
 };
 use crate::base::failpoint;
 use crate::base::ids::InstanceId;
+use crate::domain::instances::rollback_note;
 use crate::domain::logs::{LogPosition, LogSelection};
 use crate::infra::log_store::LogFilter;
 
@@ -62,7 +63,7 @@ impl UpdateService {
         let shown = before
             .clone()
             .unwrap_or_else(|| "the previous version".into());
-        let note = format!("rolling back to client {shown}. {why}");
+        let note = rollback_note(&shown, why);
         retry_write(ticket, || {
             self.instances().note(step.id, note.clone(), Some(ACTOR))
         })

@@ -17,7 +17,7 @@ use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::failpoint;
 use crate::base::ids::InstanceId;
-use crate::domain::instances::Instance;
+use crate::domain::instances::{Instance, switch_note};
 use crate::keeper::machine::InstanceState;
 
 /// The actor in the events.
@@ -314,7 +314,7 @@ impl UpdateService {
         })
         .await?;
         failpoint::reach("switch.trial");
-        let words = format!("switching to client {to}: restarting and checking health");
+        let words = switch_note(to);
         retry_write(ticket, || {
             self.instances().note(step.id, words.clone(), Some(ACTOR))
         })

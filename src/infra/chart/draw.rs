@@ -1,7 +1,8 @@
 //! Draws a chart as SVG: plotters maps the values and draws the lines; the labels are placed around
 //! them.
 //!
-//! The drawing is ten times as large as the chart, because plotters uses whole pixels only.
+//! The drawing is four times as large as the chart, because plotters uses whole pixels only. A finer
+//! one would not look better, and every digit counts: a page may have ten charts.
 //!
 //! Must not know: colors.
 
@@ -9,25 +10,18 @@ use crate::infra::chart::backend::{ChartInk, InkShape, PathBackend, ShapeForm};
 use crate::infra::chart::labels::{self, PlotFrame};
 use crate::infra::chart::scale::ValueAxis;
 use crate::infra::chart::theme::{DASHES, STYLE};
-use crate::infra::chart::{Chart, ChartKind, DISTINCT_LINES, drawable, stretches, time};
+use crate::infra::chart::{
+    Chart, ChartKind, DISTINCT_LINES, SvgPlacement, drawable, stretches, time,
+};
 use plotters::prelude::*;
 use std::cell::RefCell;
 use std::fmt::Write;
 use std::rc::Rc;
 
 /// Units of the drawing per pixel.
-const SCALE: f64 = 10.0;
+const SCALE: f64 = 4.0;
 /// Length of a tick of the time axis, in units of the drawing.
-const TICK: i32 = 50;
-
-/// The placement of the SVG.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SvgPlacement {
-    /// In a page that styles it.
-    Inline,
-    /// In a separate file.
-    Standalone,
-}
+const TICK: i32 = 20;
 
 /// The data to draw, sorted and scaled.
 struct SortedPlot<'a> {
@@ -44,7 +38,7 @@ struct SortedPlot<'a> {
 
 /// The whole SVG.
 pub(super) fn svg(chart: &Chart, id: &str, form: SvgPlacement) -> String {
-    let plot = SortedPlot::new(chart);
+    let plot = SortedPlot::new(chart, form);
     let PlotFrame { width, height, .. } = plot.frame;
     let id: String = id
         .chars()
@@ -53,7 +47,15 @@ pub(super) fn svg(chart: &Chart, id: &str, form: SvgPlacement) -> String {
     let mut out = String::with_capacity(8 * 1024);
     out.push_str("<svg class=\"chart\" role=\"img\" width=\"100%\"");
     match form {
-        SvgPlacement::Inline => push(&mut out, format_args!(" height=\"{height}\"")),
+        SvgPlacement::Inline => {
+            let (left, right) = plot.frame.edges();
+            let (from, to) = (plot.from, plot.to);
+            // For the pointer: where the plot is, and which time.
+            push(
+                &mut out,
+                format_args!(" height=\"{height}\" data-plot=\"{left} {right} {from} {to}\""),
+            )
+        }
         SvgPlacement::Standalone => {
             out.push_str(" height=\"100%\" xmlns=\"http://www.w3.org/2000/svg\"")
         }
@@ -95,7 +97,7 @@ fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
 }
 
 impl<'a> SortedPlot<'a> {
-    fn new(chart: &'a Chart) -> Self {
+    fn new(chart: &'a Chart, placement: SvgPlacement) -> Self {
         let (from, to) = time::shown(chart.from, chart.to);
         let lines: Vec<_> = chart
             .lines
@@ -109,7 +111,7 @@ impl<'a> SortedPlot<'a> {
                 values().fold(first, f64::max),
             )
         });
-        let mut frame = PlotFrame::new(chart);
+        let mut frame = PlotFrame::new(chart, placement);
         let values = extremes
             .map(|extremes| ValueAxis::new(chart.unit, chart.kind, extremes, frame.value_ticks()));
         frame.make_room(
@@ -250,6 +252,14 @@ impl<'a> SortedPlot<'a> {
             .map(|(at, label)| (part(*at), label.as_str()))
             .collect();
         self.frame.write_times(out, &times);
+        let mut marks: Vec<_> = self
+            .chart
+            .marks
+            .iter()
+            .filter(|mark| (self.from..=self.to).contains(&mark.at))
+            .map(|mark| (part(mark.at), mark.label.as_str()))
+            .collect();
+        self.frame.write_marks(out, &mut marks);
         self.frame.write_legend(out, &self.chart.lines);
     }
 }

@@ -4,7 +4,7 @@
 //! Must not know: values, times. Labels are passed as text.
 
 use crate::infra::chart::theme::DASHES;
-use crate::infra::chart::{Chart, ChartLine, DISTINCT_LINES};
+use crate::infra::chart::{Chart, ChartLine, DISTINCT_LINES, SvgPlacement};
 use std::fmt::Write;
 
 /// Average width of a character, in pixels at a height of 12 pixels. The font depends on the browser;
@@ -17,6 +17,11 @@ const MOST_TIMES: f64 = 9.0;
 /// Minimum distance between two value labels.
 const VALUE_LABEL: f64 = 36.0;
 const LEGEND_ROW: f64 = 19.0;
+/// Space above the plot for the labels of marks and the topmost value, and below it for the times.
+const ABOVE: f64 = 18.0;
+const BELOW: f64 = 21.0;
+/// The minimum height of the plot on a page.
+const LOWEST_PLOT: f64 = 160.0;
 /// Width of the line sample in the legend, including the space after it.
 const SAMPLE: f64 = 28.0;
 /// The minimum width of a chart; the legend must fit.
@@ -38,7 +43,7 @@ pub(super) struct PlotFrame {
 
 impl PlotFrame {
     /// The frame of a chart, before its value labels are known.
-    pub(super) fn new(chart: &Chart) -> Self {
+    pub(super) fn new(chart: &Chart, placement: SvgPlacement) -> Self {
         let width = f64::from(chart.width.clamp(160, 10_000));
         let rows = chart.lines.len().div_ceil(columns(&chart.lines, width));
         let legend = if chart.lines.len() > 1 {
@@ -46,14 +51,19 @@ impl PlotFrame {
         } else {
             0.0
         };
-        let height = f64::from(chart.height.clamp(80, 10_000)).max(legend + 80.0);
+        // A file has the requested size as far as possible; a page makes room for the plot.
+        let lowest = match placement {
+            SvgPlacement::Inline => ABOVE + LOWEST_PLOT + BELOW,
+            SvgPlacement::Standalone => 80.0,
+        };
+        let height = f64::from(chart.height.clamp(80, 10_000)).max(legend + lowest);
         Self {
             width,
             height,
             left: 4.0,
             right: width - 4.0,
-            top: legend + 18.0,
-            bottom: height - 21.0,
+            top: legend + ABOVE,
+            bottom: height - BELOW,
         }
     }
 
@@ -71,6 +81,11 @@ impl PlotFrame {
     /// The number of time ticks that fit.
     pub(super) fn time_ticks(&self) -> usize {
         ((self.right - self.left) / TIME_LABEL).clamp(2.0, MOST_TIMES) as usize
+    }
+
+    /// The left and the right edge of the plot in percent of the width, for the pointer.
+    pub(super) fn edges(&self) -> (String, String) {
+        (self.across(self.left), self.across(self.right))
     }
 
     fn across(&self, x: f64) -> String {
@@ -130,6 +145,40 @@ impl PlotFrame {
             );
         }
         out.push_str("</g>");
+    }
+
+    /// The labels of marks above the plot, each at its line, from left to right. A label that would
+    /// overlap the one before it is omitted; its line still has it as a title.
+    pub(super) fn write_marks(&self, out: &mut String, marks: &mut [(f64, &str)]) {
+        marks.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let y = self.down(self.top - 6.0);
+        // Where the last label ends in a wide and in a narrow chart.
+        let mut ends = [f64::MIN; 2];
+        for (part, label) in marks.iter() {
+            let length = label.chars().count() as f64 * CHARACTER;
+            let x = self.left + part * (self.right - self.left);
+            let is_late = x + length > self.right;
+            let start = |shown: f64| {
+                let x = x / self.width * shown;
+                if is_late { x - length } else { x }
+            };
+            let starts = [self.width, self.width.min(NARROW)].map(start);
+            let fits = [starts[0] > ends[0], starts[1] > ends[1] && starts[1] >= 0.0];
+            for n in 0..2 {
+                if fits[n] {
+                    ends[n] = starts[n] + length + 8.0;
+                }
+            }
+            if !fits[0] {
+                continue;
+            }
+            let class = if fits[1] { "" } else { " class=\"m\"" };
+            let anchor = if is_late { " text-anchor=\"end\"" } else { "" };
+            let x = self.across(x);
+            let _ = write!(out, "<text{class}{anchor} x=\"{x}\" y=\"{y}\">");
+            escape(out, label);
+            out.push_str("</text>");
+        }
     }
 
     /// The text shown instead of lines.

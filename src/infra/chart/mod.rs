@@ -56,12 +56,12 @@ pub struct ChartLine {
     pub points: Vec<(i64, f64)>,
 }
 
-/// A vertical dashed line that marks an event.
+/// A vertical dashed line that marks an event, with its name above the plot.
 #[derive(Clone, Debug)]
 pub struct ChartMark {
     /// The time in milliseconds since 1970 UTC. Marks outside the range are omitted.
     pub at: i64,
-    /// The name of the event, such as `restart`; shown with the local time on hover.
+    /// The name of the event, such as `restart`; on hover with the local time.
     pub label: String,
 }
 
@@ -91,20 +91,30 @@ pub struct Chart {
     pub zone: TimeZone,
     /// Expected display width in CSS pixels; determines the number of labels. At least 160.
     pub width: u32,
-    /// Height in CSS pixels; at least 80, or more with a legend.
+    /// Height in CSS pixels. A file is at least 80 high, or more with a legend; on a page, the plot is
+    /// at least 160 high.
     pub height: u32,
+}
+
+/// The placement of the SVG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SvgPlacement {
+    /// In a page that styles it.
+    Inline,
+    /// In a separate file.
+    Standalone,
 }
 
 impl Chart {
     /// The chart as an element of a page with [`PAGE_RULES`] in its style sheet. `id` makes element
     /// ids unique in the page; only ASCII letters, digits, `-` and `_` are used.
     pub fn inline(&self, id: &str) -> String {
-        draw::svg(self, id, draw::SvgPlacement::Inline)
+        draw::svg(self, id, SvgPlacement::Inline)
     }
 
     /// The chart as an SVG file for `<img>`, including [`STYLE`]. It fills its box in the page.
     pub fn standalone(&self, id: &str) -> String {
-        draw::svg(self, id, draw::SvgPlacement::Standalone)
+        draw::svg(self, id, SvgPlacement::Standalone)
     }
 }
 

@@ -464,6 +464,37 @@ fn a_mark_within_the_range_is_a_dashed_line_that_says_when() {
 }
 
 #[test]
+fn labels_of_marks_do_not_overlap() {
+    let mut marked = chart(ChartKind::Line, vec![vec![(0, 1.0), (59, 2.0)]]);
+    let mark = |minute: i64| ChartMark {
+        at: marked.from + minute * MINUTE,
+        label: format!("restart {minute}"),
+    };
+    marked.marks = [59, 30, 2, 1].map(mark).into();
+    let svg = marked.inline("c");
+    assert_eq!(paths(&svg, "k").len(), 4);
+    let shown: Vec<&str> = texts(&svg)
+        .into_iter()
+        .filter(|text| text.starts_with("restart"))
+        .collect();
+    assert_eq!(shown, ["restart 1", "restart 30", "restart 59"]);
+    assert!(svg.contains("<text text-anchor=\"end\" x=\"9"), "{svg}");
+    marked.width = 290;
+    let narrow = marked.inline("c");
+    assert!(!narrow.contains(">restart 2<"), "{narrow}");
+}
+
+#[test]
+fn the_plot_of_a_page_is_high_enough_for_any_number_of_lines() {
+    for count in 1..=DISTINCT_LINES {
+        let mut low = chart(ChartKind::Line, vec![vec![(0, 1.0)]; count]);
+        low.height = 80;
+        let frame = labels::PlotFrame::new(&low, SvgPlacement::Inline);
+        assert!(frame.bottom - frame.top >= 160.0, "{count}: {frame:?}");
+    }
+}
+
+#[test]
 fn nothing_to_show_is_said_between_the_axes() {
     let mut empty = chart(
         ChartKind::Area,
@@ -492,7 +523,7 @@ fn it_is_one_picture_with_a_name_for_those_who_do_not_see_it() {
         "aria-labelledby=\"in1stance-t in1stance-d\"><title id=\"in1stance-t\">A &amp; B</title>"
     ));
     assert!(svg.contains("<desc id=\"in1stance-d\">Over an hour</desc>"));
-    assert!(svg.contains("viewBox=\"0 0 9000 2800\""));
+    assert!(svg.contains("viewBox=\"0 0 3600 1120\""));
     assert!(!svg.contains("<style"));
     assert!(
         named

@@ -8,14 +8,13 @@
 macro_rules! rules {
     () => {
         "\
-.chart{display:block;color:var(--accent);overflow:visible}\
-.chart text{font-size:.75rem;fill:var(--soft);stroke:var(--panel);stroke-width:4;paint-order:stroke;stroke-linejoin:round}\
-.chart path{fill:none;stroke:currentColor;stroke-width:1.5;stroke-linejoin:round;vector-effect:non-scaling-stroke}\
+.chart{display:block;color:var(--accent);overflow:visible;stroke-linejoin:round}\
+.chart text{font-size:.75rem;fill:var(--soft);stroke:var(--panel);stroke-width:4;paint-order:stroke}\
+.chart path{fill:none;stroke:currentColor;stroke-width:1.5;vector-effect:non-scaling-stroke}\
 .chart .a{fill:currentColor;stroke:none;opacity:.15}\
 .chart .d{stroke-width:5;stroke-linecap:round}\
-.chart .g{stroke:var(--line);stroke-width:1}\
-.chart .x,.chart .k{stroke:var(--soft);stroke-width:1}\
-.s1{color:var(--ink)}.s2,.s7{color:var(--good)}.s3{color:var(--bad)}.s4{color:var(--soft)}.s5{color:var(--warn)}\
+.chart .g,.chart .x,.chart .k{stroke:var(--soft);stroke-width:1}.chart .g{stroke:var(--line)}\
+.s1{color:var(--ink)}.s2{color:var(--good)}.s3{color:var(--bad)}.s4{color:var(--soft)}.s5{color:var(--warn)}.s6{color:#85d}.s7{color:#08a}\
 .chart .n{display:none}\
 @media(max-width:44rem){.chart .m{display:none}.chart .n{display:inline}}"
     };

@@ -389,6 +389,37 @@ impl Browser {
         }
     }
 
+    /// Moves the mouse over an element to these parts of its width, one after the other. With `held`,
+    /// the button is down from the first to the last.
+    pub async fn move_mouse(&self, css: &str, parts: &[f64], held: bool) {
+        let quoted = serde_json::to_string(css).unwrap();
+        let place = format!(
+            "const one = document.querySelector({quoted}); one.scrollIntoView({{ block: 'center', behavior: 'instant' }});
+             const {{ x, y, width, height }} = one.getBoundingClientRect(); return [x, y + height / 2, width]"
+        );
+        let place = self.until(css, &place).await;
+        let [left, y, width] = [0, 1, 2].map(|n: usize| place[n].as_f64().unwrap());
+        let send = async |kind: &str, part: f64| {
+            let x = left + width * part;
+            let buttons = u8::from(held && kind != "mouseReleased");
+            let button = if held { "left" } else { "none" };
+            let event = json!({
+                "type": kind, "x": x, "y": y, "button": button, "buttons": buttons,
+                "clickCount": u8::from(kind != "mouseMoved"),
+            });
+            self.devtools("Input.dispatchMouseEvent", event).await;
+        };
+        for (at, part) in parts.iter().enumerate() {
+            send("mouseMoved", *part).await;
+            if held && at == 0 {
+                send("mousePressed", *part).await;
+            }
+        }
+        if let Some(last) = parts.last().filter(|_| held) {
+            send("mouseReleased", *last).await;
+        }
+    }
+
     /// Presses the first button or link that reads so, waited for: anywhere on the page, or within
     /// the part that an XPath names.
     pub async fn press(&self, words: &str) {

@@ -78,7 +78,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     browser.reads("h1", "barn").await;
     assert_eq!(browser.text("#status .state").await, "stopped");
     assert!(browser.title().await.starts_with("stopped · barn"));
-    assert!(browser.text("main").await.contains("No log yet."));
+    assert!(browser.text("main").await.contains("No events yet."));
     assert!(
         browser
             .text("main")
@@ -87,9 +87,20 @@ async fn go_through(manager: &Manager, browser: &Browser) {
         "where to point the miners"
     );
 
+    browser.press("Log").await;
+    browser
+        .until("the log", "return location.pathname.endsWith('/logs')")
+        .await;
+    assert!(browser.text("main").await.contains("No log yet."));
     browser.ask("window.unchanged = 1").await;
     browser.press("Start").await;
     until_state(browser, "running").await;
+    if !browser.javascript {
+        browser.press("Log").await;
+        browser
+            .until("the log", "return location.pathname.endsWith('/logs')")
+            .await;
+    }
     let first = lines(browser).await;
     let begun = Instant::now();
     while lines(browser).await < first + 10 {

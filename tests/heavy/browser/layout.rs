@@ -153,6 +153,8 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
     }
     for (page, name) in [
         ("events", "events"),
+        ("configuration", "configuration"),
+        ("logs", "log"),
         ("settings", "settings"),
         ("delete", "delete"),
         ("logs?level=WARN", "warnings"),

@@ -59,7 +59,9 @@ async fn five_hundred_lines_a_second_stay_bounded_and_can_be_paused() {
     let _alone = super::BUSY_BROWSERS.write().await;
     let (manager, id) = running(&["--lines-per-second", "500"]).await;
     let browser = Browser::open().await;
-    browser.go(&manager.url(&format!("/instances/{id}"))).await;
+    browser
+        .go(&manager.url(&format!("/instances/{id}/logs")))
+        .await;
     browser
         .until(
             "lines are removed",
@@ -144,7 +146,9 @@ async fn filters_hold_for_what_arrives_live() {
     ])
     .await;
     let browser = Browser::open().await;
-    browser.go(&manager.url(&format!("/instances/{id}"))).await;
+    browser
+        .go(&manager.url(&format!("/instances/{id}/logs")))
+        .await;
     browser.fill("#q", "line n=").await;
     browser.press("Filter").await;
     browser
@@ -194,7 +198,9 @@ async fn filters_hold_for_what_arrives_live() {
 async fn a_page_outlives_its_manager_and_misses_no_line() {
     let (mut manager, id) = running(&["--lines-per-second", "100"]).await;
     let browser = Browser::open().await;
-    browser.go(&manager.url(&format!("/instances/{id}"))).await;
+    browser
+        .go(&manager.url(&format!("/instances/{id}/logs")))
+        .await;
     browser.ask("window.unchanged = 1").await;
     for _ in 0..2 {
         let before = last(&browser).await;

@@ -26,7 +26,7 @@ const FOLDERS: [(&str, &[&str]); 8] = [
 ];
 
 /// A domain imports those before it.
-const DOMAINS: [&str; 15] = [
+const DOMAINS: [&str; 16] = [
     "vault",
     "keys",
     "access",
@@ -38,6 +38,7 @@ const DOMAINS: [&str; 15] = [
     "setup",
     "metrics",
     "miners",
+    "overview",
     "health",
     "updates",
     "alerts",

@@ -160,6 +160,8 @@ fn our_own_style_sheet_and_script_stay_small() {
         ("list.js", 2_048),
         ("log.js", 4_096),
         ("shortcuts.js", 2_048),
+        ("chart.css", 4_096),
+        ("chart.js", 6_144),
     ] {
         let bytes = fs::metadata(root().join("static").join(name))
             .unwrap()

@@ -112,7 +112,7 @@ async fn it_is_the_same_as_in_the_list() {
 }
 
 #[tokio::test]
-async fn its_page_shows_state_log_and_where_miners_connect() {
+async fn its_page_opens_on_an_overview_and_has_a_tab_for_everything_else() {
     let (manager, _, id) = one().await;
     let page = manager
         .ask(&format!("/instances/{id}"), "text/html")
@@ -120,13 +120,50 @@ async fn its_page_shows_state_log_and_where_miners_connect() {
         .page(200);
     assert_eq!(page.one("#status h1"), "barn");
     assert_eq!(page.one("#status .state.stopped"), "stopped");
-    assert_eq!(page.one("nav.tabs a[aria-current=page]"), "Log");
+    assert_eq!(page.one("nav.tabs a[aria-current=page]"), "Overview");
+    let tabs = page.texts("nav.tabs a");
+    let expected = [
+        "Overview",
+        "Log",
+        "Miners",
+        "Metrics",
+        "Health",
+        "Events",
+        "Configuration",
+        "Settings",
+    ];
+    assert_eq!(tabs, expected);
+    for (address, tab) in page.attrs("nav.tabs a", "href").iter().zip(expected) {
+        let other = manager.ask(address, "text/html").await.page(200);
+        assert_eq!(other.one("nav.tabs a[aria-current=page]"), tab, "{address}");
+    }
+    assert_eq!(
+        page.texts(".numbers dt"),
+        [
+            "Hashrate (10 min)",
+            "Accepted shares (24 h)",
+            "Miners",
+            "Uptime"
+        ]
+    );
+    assert!(page.one("#hashrate").contains("No data."));
+    assert!(page.one("#miners").contains("No miners yet."));
+    let here = format!("/instances/{id}");
+    for target in ["div#numbers", "section#hashrate", "section#miners"] {
+        let block = target.split_once('#').unwrap().1;
+        let part = manager.fragment(&here, target).await.fragment(200);
+        assert_eq!((part.count(&format!("#{block}")), part.count("h1")), (1, 0));
+    }
     assert_eq!(
         page.attr("#status form", "action"),
         format!("/instances/{id}/start")
     );
+    let log = manager
+        .ask(&format!("/instances/{id}/logs"), "text/html")
+        .await
+        .page(200);
     assert!(
-        page.attr("#log-stream", "hx-sse:connect")
+        log.attr("#log-stream", "hx-sse:connect")
             .starts_with(&format!("/instances/{id}/logs?after="))
     );
     assert!(
@@ -136,10 +173,10 @@ async fn its_page_shows_state_log_and_where_miners_connect() {
     let first = page
         .texts("main > *")
         .into_iter()
-        .take(2)
+        .take(3)
         .collect::<Vec<_>>();
     assert!(
-        first[1].starts_with("Stratum V2 miners:"),
+        first[2].starts_with("Stratum V2 miners:"),
         "it is at the top of the page: {first:?}"
     );
     let fragment = manager

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 const MOST: usize = 1_500_000;
 
 /// Runs statements while the manager is not running.
-async fn fill(manager: &mut Manager, statements: Vec<String>) {
+/// Changes the database while no manager runs.
+pub(super) async fn fill(manager: &mut Manager, statements: Vec<String>) {
     manager.kill();
     let db = Db::open(&manager.data_dir()).unwrap();
     let write = move |c: &mut diesel::SqliteConnection| {

@@ -128,7 +128,9 @@ async fn long_lines_are_shown_in_part_and_paged_through() {
         (1, 0)
     );
     assert!(whole.texts("#log .line")[0].len() > 59_900);
-    let page = manager.ask(&format!("/instances/{id}"), "text/html").await;
+    let page = manager
+        .ask(&format!("/instances/{id}/logs"), "text/html")
+        .await;
     assert!(page.text.len() < 1_000_000, "{} bytes", page.text.len());
     let page = page.page(200);
     assert!(
@@ -359,6 +361,8 @@ async fn a_secret_key_that_the_client_prints_is_shown_nowhere() {
     for (path, accept) in [
         (path.clone(), "text/html"),
         (path.clone(), "application/json"),
+        (format!("{path}/configuration"), "text/html"),
+        (format!("{path}/configuration"), "application/json"),
         (format!("{path}/logs?count=1000"), "text/html"),
         (format!("{path}/logs?count=1000"), "application/json"),
         (format!("{path}/logs"), "text/plain"),

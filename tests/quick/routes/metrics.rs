@@ -200,7 +200,7 @@ async fn the_page_has_cards_charts_and_the_figures_behind_them() {
         .page(200);
     assert_eq!(
         page.count("svg.chart[role=img]"),
-        page.count("#charts section > svg")
+        page.count("#charts section > .plot > svg")
     );
     assert!(
         page.count("svg.chart") >= 5,

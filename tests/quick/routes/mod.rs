@@ -2,6 +2,7 @@
 //! for, and how each refuses what it cannot take. One module for each group of URLs.
 
 mod alerts;
+mod charts;
 mod events;
 mod forms;
 mod glossary;

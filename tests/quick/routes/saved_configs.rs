@@ -1223,7 +1223,7 @@ async fn doubts_stay_visible_where_the_configuration_is_used() {
         ]
     );
     let page = manager
-        .ask(&format!("/instances/{id}"), "text/html")
+        .ask(&format!("/instances/{id}/configuration"), "text/html")
         .await
         .page(200);
     let told = page.texts("aside li");
@@ -1605,7 +1605,7 @@ async fn an_instance_tells_what_is_saved_and_not_running() {
         "{told}"
     );
     let page = manager
-        .ask(&format!("/instances/{id}"), "text/html")
+        .ask(&format!("/instances/{id}/configuration"), "text/html")
         .await
         .page(200);
     assert_eq!(
@@ -1629,7 +1629,7 @@ async fn an_instance_tells_what_is_saved_and_not_running() {
     manager.act(&format!("/api/instances/{id}/restart")).await;
     assert_eq!(pending().await, Value::Null);
     let page = manager
-        .ask(&format!("/instances/{id}"), "text/html")
+        .ask(&format!("/instances/{id}/configuration"), "text/html")
         .await
         .page(200);
     assert_eq!(

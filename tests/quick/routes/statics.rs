@@ -6,10 +6,14 @@ use crate::harness::answer::Answer;
 
 /// The addresses of the static files that pages name.
 async fn named(manager: &Manager) -> Vec<String> {
-    let page = manager.ask("/", "text/html").await.page(200);
-    let mut all = page.attrs("script[src]", "src");
-    all.extend(page.attrs("link[href]", "href"));
+    let mut all = Vec::new();
+    for path in ["/", "/metrics"] {
+        let page = manager.ask(path, "text/html").await.page(200);
+        all.extend(page.attrs("script[src]", "src"));
+        all.extend(page.attrs("link[href]", "href"));
+    }
     all.sort();
+    all.dedup();
     all
 }
 
@@ -17,7 +21,7 @@ async fn named(manager: &Manager) -> Vec<String> {
 async fn every_file_a_page_names_is_there_for_good_under_an_address_with_its_hash() {
     let manager = Manager::start().await;
     let named = named(&manager).await;
-    assert_eq!(named.len(), 6, "{named:?}");
+    assert_eq!(named.len(), 8, "{named:?}");
     for address in named {
         let (path, hash) = address
             .split_once('?')

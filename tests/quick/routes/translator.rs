@@ -355,13 +355,13 @@ async fn the_page_selects_a_program_only_if_there_is_a_translator() {
     let manager = Manager::start().await;
     let other = manager.instance("other").await;
     let page = manager
-        .ask(&format!("/instances/{other}"), "text/html")
+        .ask(&format!("/instances/{other}/logs"), "text/html")
         .await
         .page(200);
     assert_eq!(page.count("select#program"), 0);
     let id = with_logs(&manager).await;
     let page = manager
-        .ask(&format!("/instances/{id}"), "text/html")
+        .ask(&format!("/instances/{id}/logs"), "text/html")
         .await
         .page(200);
     assert_eq!(

@@ -1,0 +1,38 @@
+//! The handlers of the overview and the configuration of an instance.
+
+use axum::extract::State;
+
+use super::service::OverviewService;
+use super::views::{InstancePage, OverviewParts};
+use crate::base::ids::InstanceId;
+use crate::web::{PathId, Reply, Representation, RequestContext};
+
+/// `GET /instances/{id}`.
+pub async fn show(
+    State(overview): State<OverviewService>,
+    PathId(id): PathId<InstanceId>,
+    want: RequestContext,
+) -> Reply {
+    let (instance, summary) = overview.instance(id).await?;
+    let parts = if want.form == Representation::Html {
+        overview.parts(id).await?
+    } else {
+        OverviewParts::default()
+    };
+    want.respond_blocking(InstancePage {
+        instance,
+        summary,
+        parts,
+    })
+    .await
+}
+
+/// `GET /instances/{id}/configuration`.
+pub async fn configuration(
+    State(overview): State<OverviewService>,
+    PathId(id): PathId<InstanceId>,
+    want: RequestContext,
+) -> Reply {
+    want.respond_blocking(overview.configuration(id).await?)
+        .await
+}
