@@ -29,6 +29,7 @@ const PAGES: [&str; 14] = [
     "/events",
     "/alerts",
     "/alerts/deliveries",
+    "/alerts/mutes",
     "/backups",
     "/updates",
     "/account",

@@ -54,9 +54,9 @@ async fn forms_are_shown_to_those_who_may_send_them_and_to_nobody_else() {
     .await;
     let channel = json!({ "name": "hook", "kind": "webhook", "url": "http://127.0.0.1:9/" });
     let channel = made("/api/alerts/channels", channel, "channel_id").await;
-    let silence = json!({ "instance_id": instance, "minutes": 30 });
+    let mute = json!({ "target": format!("instance:{instance}"), "minutes": 30 });
     admin
-        .send(&manager, "POST", "/api/alerts/silences", &silence)
+        .send(&manager, "POST", "/api/alerts/mutes", &mute)
         .await
         .json(200);
     let pages = [
@@ -75,6 +75,7 @@ async fn forms_are_shown_to_those_who_may_send_them_and_to_nobody_else() {
         format!("/saved-configs/{config}/revisions"),
         "/setup".into(),
         "/alerts".into(),
+        "/alerts/mutes".into(),
         format!("/alerts/channels/{channel}"),
         format!("/alerts/channels/{channel}/delete"),
         "/alerts/rules/new?kind=metric".into(),

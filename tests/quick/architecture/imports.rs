@@ -26,12 +26,13 @@ const FOLDERS: [(&str, &[&str]); 8] = [
 ];
 
 /// A domain imports those before it.
-const DOMAINS: [&str; 15] = [
+const DOMAINS: [&str; 16] = [
     "vault",
     "keys",
     "access",
     "backups",
     "configs",
+    "mutes",
     "instances",
     "logs",
     "node",
