@@ -65,7 +65,7 @@ where
             "Shows the form for a new channel, for browsers.",
         )
         .asks([one_of("kind", "The channel type.", &kinds)])
-        .gives::<ChannelKinds>(PAGE), routes::new_channel)
+        .gives::<ChannelKinds>(PAGE).for_admins(), routes::new_channel)
 .add(get(
             "/alerts/channels/{id}",
             "getChannel",
@@ -95,7 +95,7 @@ where
             "Asks for confirmation before deleting a channel, for browsers.",
         )
         .gives::<ConfirmPage<AlertRemoval>>(PAGE)
-        .fails(&[409]), routes::ask_delete_channel)
+        .fails(&[409]).for_admins(), routes::ask_delete_channel)
 .add(post(
             "/alerts/channels/{id}/test",
             "testChannel",
@@ -126,7 +126,7 @@ where
             one_of("kind", "The type of condition.", RuleCondition::VARIANTS),
             id("instance", "The instance."),
         ])
-        .gives::<RuleKinds>(PAGE), routes::new_rule)
+        .gives::<RuleKinds>(PAGE).for_admins(), routes::new_rule)
 .add(get(
             "/alerts/rules/{id}",
             "getRule",
@@ -151,7 +151,7 @@ where
             "Asks for confirmation before deleting a rule, for browsers.",
         )
         .gives::<ConfirmPage<AlertRemoval>>(PAGE)
-        .fails(&[409]), routes::ask_delete_rule)
+        .fails(&[409]).for_admins(), routes::ask_delete_rule)
 .add_with_form(delete(
             "/alerts/unreadable/{id}",
             "deleteUnreadable",
@@ -166,7 +166,7 @@ where
             "Asks for confirmation before deleting an unreadable rule or channel, for browsers.",
         )
         .named(place())
-        .gives::<ConfirmPage<AlertRemoval>>(PAGE), routes::ask_delete_unreadable)
+        .gives::<ConfirmPage<AlertRemoval>>(PAGE).for_admins(), routes::ask_delete_unreadable)
 .add(get(
             "/alerts/mutes",
             "listMutes",

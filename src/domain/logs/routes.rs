@@ -17,6 +17,7 @@ use super::views::{
 };
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
+use crate::base::role::Role;
 use crate::domain::configs::views::notes::Warnings;
 use crate::domain::configs::{ClientVersion, ConfigService};
 use crate::domain::instances::{Instance, ProgramName, streams};
@@ -121,7 +122,7 @@ pub async fn log(
             id,
             asked,
             sse::last_event_id(&headers),
-            want.asked.fragment,
+            want.page_role(),
         )
         .await?),
         Representation::Text => Ok(download(&pages, id, asked).await?),
@@ -237,8 +238,9 @@ async fn follow(
     id: InstanceId,
     asked: LogQuery,
     resume: Option<LogOffset>,
-    as_html: bool,
+    page_role: Option<Role>,
 ) -> Result<Response> {
+    let as_html = page_role.is_some();
     let selection = asked.selection;
     let resume = resume.filter(|offset| selection.has(*offset));
     let logs = pages.logs.clone();
@@ -266,7 +268,7 @@ async fn follow(
         }
         LogPosition::End => {}
     }
-    let mut statuses = streams::statuses(logs.instances(), id, as_html)
+    let mut statuses = streams::statuses(logs.instances(), id, page_role)
         .await?
         .boxed();
     let status = statuses.next().await;

@@ -25,10 +25,25 @@ const SHOWN_TO_ADMINS: &[&str] = &[
     "/backups/{id}",
     "/backups/{id}/delete",
     "/saved-configs/{id}/secret",
+    // Forms that only admins can send.
+    "/alerts/channels/new",
+    "/alerts/channels/{id}/delete",
+    "/alerts/rules/new",
+    "/alerts/rules/{id}/delete",
+    "/alerts/unreadable/{id}/delete",
+    "/instances/new",
+    "/instances/{id}/delete",
+    "/saved-configs/new",
+    "/saved-configs/import",
+    "/saved-configs/{id}/edit",
+    "/saved-configs/{id}/delete",
+    "/setup",
+    "/setup/{id}/{step}",
+    "/updates/installed/{name}/delete",
 ];
 
 /// GETs for operators and admins.
-const SHOWN_TO_OPERATORS: &[&str] = &["/node/check"];
+const SHOWN_TO_OPERATORS: &[&str] = &["/node/check", "/updates/install", "/updates/switch"];
 
 /// Changes that a viewer may make: to their own account, and requests that change nothing.
 const OF_VIEWERS: &[(&str, &str)] = &[

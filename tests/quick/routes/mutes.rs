@@ -1,7 +1,7 @@
 //! `/alerts/mutes`.
 
 use super::{NOBODY, bare, form, send};
-use crate::harness::{Manager, solo_config};
+use crate::harness::{Manager, free_port, solo_config};
 use jd_manager::base::clock::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -134,7 +134,9 @@ async fn an_instance_a_tag_a_rule_or_everything_is_muted_by_programs() {
 #[tokio::test]
 async fn a_form_mutes_by_tag_and_comes_back_with_its_errors() {
     let manager = Manager::start().await;
-    let config = manager.save_config("home", &solo_config(7, 8, 1)).await;
+    let config = manager
+        .save_config("home", &solo_config(free_port(), free_port(), 1))
+        .await;
     let body = json!({ "name": "barn", "config_id": config, "tags": ["Night"] });
     let id = manager
         .post_json("/api/instances", &body)

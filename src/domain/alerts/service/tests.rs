@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::base::actor::Actor;
-use crate::base::clock::Timestamp;
 use crate::base::ids::MuteId;
 use crate::domain::alerts::samples::{AlertTestBed, TestReceiver};
 use crate::domain::mutes::{MuteDraft, MuteScope};

@@ -18,18 +18,18 @@ use crate::view;
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "Mute")]
 pub struct MuteView {
-    id: MuteId,
+    pub(super) id: MuteId,
     target: MuteScope,
     /// The name of the instance, tag or rule; absent for everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    state: MuteState,
+    pub(super) state: MuteState,
     /// When it starts.
-    from: Timestamp,
+    pub(super) from: Timestamp,
     /// When it ends, or ended.
-    until: Timestamp,
+    pub(super) until: Timestamp,
     /// The reason; may be empty.
-    comment: String,
+    pub(super) comment: String,
     /// Who created it; absent if it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     author: Option<String>,
@@ -63,7 +63,7 @@ impl MuteView {
     }
 
     /// What is muted: `Instance barn`.
-    fn what(&self) -> String {
+    pub(super) fn what(&self) -> String {
         let kind = match self.target {
             MuteScope::All => return "All alerts".into(),
             MuteScope::Instance(_) => "Instance",
@@ -74,7 +74,7 @@ impl MuteView {
     }
 
     /// The page of what is muted.
-    fn link(&self) -> Option<String> {
+    pub(super) fn link(&self) -> Option<String> {
         match &self.target {
             MuteScope::All => None,
             MuteScope::Instance(id) => Some(format!("/instances/{id}")),
@@ -89,7 +89,7 @@ impl MuteView {
         }
     }
 
-    fn by(&self) -> String {
+    pub(super) fn by(&self) -> String {
         self.author
             .as_deref()
             .and_then(actor_text)
