@@ -40,6 +40,22 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// The time in RFC 3339, or as forms have it: in the machine's time zone, `2026-11-22T14:02`. A time
+    /// that a clock shows twice is the first one.
+    pub fn parse_local(text: &str) -> Option<Self> {
+        let local = |text: &str| {
+            let at = text.parse::<jiff::civil::DateTime>().ok()?;
+            let zoned = at.to_zoned(jiff::tz::TimeZone::system()).ok()?;
+            Some(Self(zoned.timestamp().as_millisecond()))
+        };
+        text.parse().ok().or_else(|| local(text))
+    }
+
+    /// In the machine's time zone, as forms have it: `2026-11-22T14:02`.
+    pub fn local_input(self) -> String {
+        self.zoned("%Y-%m-%dT%H:%M")
+    }
+
     /// The start of its second, as texts show it.
     pub const fn to_second(self) -> Self {
         Self(self.0 - self.0.rem_euclid(1000))
@@ -180,6 +196,22 @@ pub fn human_duration(length: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_local_time_is_read_as_a_form_sends_it() {
+        let at = Timestamp(1_800_000_000_000);
+        assert_eq!(Timestamp::parse_local(&at.local_input()), Some(at));
+        assert_eq!(Timestamp::parse_local(&at.to_string()), Some(at));
+        for text in [
+            "",
+            "tomorrow",
+            "14:02",
+            "2026-13-22T14:02",
+            "2026-11-22T25:02",
+        ] {
+            assert_eq!(Timestamp::parse_local(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_moment_is_written_and_read_as_rfc_3339_in_utc() {

@@ -73,6 +73,10 @@ id! {
     ConfigId
 }
 id! {
+    /// The id of a mute: what sends no notifications for a while.
+    MuteId
+}
+id! {
     /// The id of an instance: one JD client under one keeper. Also the name of its directory under
     /// `instances/`.
     InstanceId

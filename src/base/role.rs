@@ -30,6 +30,16 @@ impl Role {
         self.into()
     }
 
+    /// Whether it has the permissions of an operator. For pages, which do not offer other actions.
+    pub fn may_operate(self) -> bool {
+        self >= Self::Operator
+    }
+
+    /// Whether it has the permissions of an admin.
+    pub fn may_administer(self) -> bool {
+        self >= Self::Admin
+    }
+
     /// The permissions, for people.
     pub fn about(self) -> &'static str {
         match self {

@@ -21,6 +21,8 @@ pub mod backups;
 
 pub mod configs;
 
+pub mod mutes;
+
 pub mod instances;
 
 pub mod logs;

@@ -38,7 +38,7 @@ macro_rules! content {
     };
 }
 
-static ASSETS: LazyLock<[StaticAsset; 13]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[StaticAsset; 12]> = LazyLock::new(|| {
     // One file: if htmx is loaded late, it starts in a timer task, and extensions that are not loaded by
     // then are never used on the page. With two files, this happened on a
     // busy machine.
@@ -54,11 +54,6 @@ static ASSETS: LazyLock<[StaticAsset; 13]> = LazyLock::new(|| {
             "app.css",
             "text/css; charset=utf-8",
             Bytes::from_static(content!("app.css")),
-        ),
-        StaticAsset::new(
-            "roles.css",
-            "text/css; charset=utf-8",
-            Bytes::from_static(content!("roles.css")),
         ),
         StaticAsset::new(
             "chart.css",

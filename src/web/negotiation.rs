@@ -15,6 +15,7 @@ use mediatype::{MediaType, MediaTypeBuf, Name, ReadParams, WriteParams, names};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::caller::Role;
 use super::page_frame::PageFrame;
 use super::problem::ProblemResponse;
 
@@ -288,6 +289,12 @@ impl<O: Offers> RequestContext<O> {
     /// A fragment of a page is requested, not a whole page.
     pub fn is_fragment(&self) -> bool {
         self.form == Representation::Html && self.asked.fragment
+    }
+
+    /// For streams: the caller's role if a page follows, so that its parts offer only what the caller
+    /// may do; none: a program.
+    pub fn page_role(&self) -> Option<Role> {
+        self.asked.fragment.then(|| self.frame.role())
     }
 }
 

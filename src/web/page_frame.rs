@@ -19,24 +19,12 @@ pub struct PageFrame {
 }
 
 impl PageFrame {
-    /// Whether the caller has this role: pages do not offer other actions.
-    pub fn may(&self, needed: Role) -> bool {
-        self.caller
-            .as_ref()
-            .is_some_and(|caller| caller.role >= needed)
-    }
-
-    /// The caller's role, unless it allows everything.
-    pub fn role_that_lacks(&self) -> Option<Role> {
-        self.caller
-            .as_ref()
-            .map(|caller| caller.role)
-            .filter(|role| *role < Role::Admin)
-    }
-
-    /// Whether the caller has full access.
-    pub fn may_decide(&self) -> bool {
-        self.may(Role::Admin)
+    /// The caller's role, which decides what a page offers; without a sign-in the lowest one.
+    pub const fn role(&self) -> Role {
+        match &self.caller {
+            Some(caller) => caller.role,
+            None => Role::Viewer,
+        }
     }
 
     /// The name to show for the caller.
@@ -54,9 +42,21 @@ impl PageFrame {
     }
 }
 
-/// Templates find the frame as the value `frame`.
+/// Templates find the frame as the value `frame` and the caller's role as `role`.
 impl askama::Values for PageFrame {
     fn get_value<'a>(&'a self, key: &str) -> Option<&'a dyn Any> {
-        (key == "frame").then_some(self as &dyn Any)
+        match (key, &self.caller) {
+            ("frame", _) => Some(self),
+            ("role", Some(caller)) => Some(&caller.role),
+            ("role", None) => Some(&Role::Viewer),
+            _ => None,
+        }
+    }
+}
+
+/// The values of parts of pages that are rendered once for all callers with a role.
+impl askama::Values for Role {
+    fn get_value<'a>(&'a self, key: &str) -> Option<&'a dyn Any> {
+        (key == "role").then_some(self as &dyn Any)
     }
 }

@@ -37,6 +37,12 @@ impl ProblemResponse {
         }))
     }
 
+    /// Adds sentences to the detail.
+    pub fn with_detail(mut self, text: &str) -> Self {
+        self.0.detail.push_str(text);
+        self
+    }
+
     /// Adds a header that belongs to the status (`Allow`, `Retry-After`).
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.insert(name, value);

@@ -243,29 +243,6 @@ pub struct Dom {
 }
 
 impl Dom {
-    /// Where the forms that change something send to, and whether `hidden` finds the form or
-    /// something around it.
-    pub fn posts(&self, hidden: &str) -> Vec<(String, bool)> {
-        let hidden = Selector::parse(hidden).unwrap();
-        let forms = Selector::parse("form[method=post]").unwrap();
-        let around = |form: scraper::ElementRef<'_>| {
-            let is_hidden = |element: scraper::ElementRef<'_>| hidden.matches(&element);
-            is_hidden(form)
-                || form
-                    .ancestors()
-                    .filter_map(scraper::ElementRef::wrap)
-                    .any(is_hidden)
-        };
-        let all = self.html.select(&forms);
-        all.map(|form| {
-            (
-                form.attr("action").unwrap_or_default().to_owned(),
-                around(form),
-            )
-        })
-        .collect()
-    }
-
     /// The forms that change something, each with the names and types of its fields.
     pub fn post_forms(&self) -> Vec<Form> {
         let (forms, fields) = (

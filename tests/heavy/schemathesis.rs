@@ -66,6 +66,9 @@ impl Things {
             json!({ "name": format!("{name}, spoiled"), "condition": { "kind": "block-found" } }),
         )
         .await;
+        let mute = json!({ "target": "all", "minutes": 30 });
+        let mute = Answer::to(manager.request("POST", "/api/alerts/mutes").json(&mute));
+        let mute = mute.await.json(200);
         let setup = Answer::to(
             manager
                 .request("POST", "/api/setup")
@@ -92,8 +95,8 @@ impl Things {
             ("/instances/", instance.clone()),
             ("/metrics/", instance.clone()),
             ("/health/", instance.clone()),
-            ("/setup/watch/", instance.clone()),
-            ("/alerts/silences/", instance),
+            ("/setup/watch/", instance),
+            ("/alerts/mutes/", text(&mute["mute"]["id"])),
             ("/saved-configs/", config),
             ("/alerts/channels/", text(&channel["channel_id"])),
             ("/alerts/rules/", text(&rule["rule_id"])),

@@ -10,6 +10,7 @@
 mod harness;
 
 mod access;
+mod alert_incidents;
 mod architecture;
 mod automatic_restarts;
 mod backups;

@@ -160,9 +160,9 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get post", "/alerts/rules/{id}/delete", Offered::Page),
     ("delete", "/alerts/unreadable/{id}", Offered::Page),
     ("get post", "/alerts/unreadable/{id}/delete", Offered::Page),
-    ("post", "/alerts/silences", Offered::Page),
-    ("delete", "/alerts/silences/{id}", Offered::Page),
-    ("post", "/alerts/silences/{id}/delete", Offered::Page),
+    ("get post", "/alerts/mutes", Offered::Page),
+    ("delete", "/alerts/mutes/{id}", Offered::Page),
+    ("post", "/alerts/mutes/{id}/delete", Offered::Page),
     ("get", "/alerts/deliveries", Offered::Page),
     ("post", "/alerts/deliveries/{id}/again", Offered::Page),
     ("get", "/updates", Offered::Page),
@@ -331,6 +331,7 @@ struct World {
     config: String,
     instance: String,
     channel: String,
+    mute: String,
     rule: String,
     job: String,
     unreadable: String,
@@ -362,6 +363,9 @@ impl World {
             .json()
             .await
             .unwrap();
+        let mute = json!({ "target": "all", "minutes": 30 });
+        let mute = Answer::to(manager.request("POST", "/api/alerts/mutes").json(&mute));
+        let mute = mute.await.json(200)["mute"]["id"].clone();
         // A rule as a newer version may have written it.
         manager.terminate();
         let db = Db::open(&manager.data_dir()).unwrap();
@@ -398,6 +402,7 @@ impl World {
             config,
             instance,
             channel: channel["channel_id"].as_str().unwrap().to_owned(),
+            mute: mute.as_str().unwrap().to_owned(),
             rule,
             job,
             unreadable,
@@ -413,7 +418,7 @@ impl World {
             ("/health", &self.instance),
             ("/alerts/channels", &self.channel),
             ("/alerts/rules", &self.rule),
-            ("/alerts/silences", &self.instance),
+            ("/alerts/mutes", &self.mute),
             ("/updates/jobs", &self.job),
             ("/alerts/unreadable", &self.unreadable),
             ("/setup/watch", &self.instance),

@@ -1,4 +1,4 @@
-//! `jd-manager alerts`: the active alerts, and which instances are muted.
+//! `jd-manager alerts`: the active alerts, and what is muted.
 
 use serde::Deserialize;
 
@@ -14,7 +14,7 @@ use super::time::{age, when};
 #[serde(default)]
 struct ApiAlerts {
     standing: Vec<ApiActiveAlert>,
-    silences: Vec<ApiSilence>,
+    mutes: Vec<ApiMute>,
     channels: Vec<serde::de::IgnoredAny>,
 }
 
@@ -30,9 +30,41 @@ struct ApiActiveAlert {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct ApiSilence {
-    instance: String,
+struct ApiMute {
+    target: String,
+    name: String,
+    state: String,
+    from: Option<String>,
     until: Option<String>,
+    comment: String,
+}
+
+impl ApiMute {
+    /// The mute in a line.
+    fn text(&self) -> String {
+        let time = |text: &Option<String>| {
+            when(text.as_deref()).unwrap_or_else(|| "an unknown time".into())
+        };
+        let what = match self.target.split_once(':') {
+            Some((kind, id)) => {
+                let name = if self.name.is_empty() { id } else { &self.name };
+                format!("{} {}", in_line(kind), in_line(name))
+            }
+            None => "All alerts".into(),
+        };
+        let until = time(&self.until);
+        let comment = match self.comment.as_str() {
+            "" => String::new(),
+            comment => format!(": {}", in_line(comment)),
+        };
+        match self.state.as_str() {
+            "scheduled" => format!(
+                "Muted from {} to {until}: {what}{comment}",
+                time(&self.from)
+            ),
+            _ => format!("Muted until {until}: {what}{comment}"),
+        }
+    }
 }
 
 /// Prints the active alerts.
@@ -70,12 +102,8 @@ pub(super) async fn run(
         }
         table.write(paper)?;
     }
-    for silence in &alerts.silences {
-        let until = when(silence.until.as_deref()).unwrap_or_else(|| "an unknown time".into());
-        paper.line(&format!(
-            "{} is muted until {until}",
-            in_line(&silence.instance)
-        ))?;
+    for mute in &alerts.mutes {
+        paper.line(&mute.text())?;
     }
     if alerts.channels.is_empty() {
         paper.line(

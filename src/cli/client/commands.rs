@@ -122,7 +122,7 @@ Examples:
         #[command(flatten)]
         way: TargetArgs,
     },
-    /// Show active alerts and muted instances.
+    /// Show active alerts and mutes.
     #[command(after_help = format!("{CODES}\n\nExample:
   jd-manager alerts --json | jq '.standing | length'"))]
     Alerts {

@@ -92,7 +92,14 @@ where
         set_caller(frame, &caller, &proof);
     }
     let mut response = match caller.must_be(needed) {
-        Err(problem) => problem.into_response(),
+        Err(problem) => {
+            // A program has no use for the names of people.
+            let admins = match proof {
+                LoginMethod::Token(_) => Vec::new(),
+                _ => access.admin_names().await.unwrap_or_default(),
+            };
+            problem.with_detail(&admins_text(&admins)).into_response()
+        }
         Ok(()) => {
             request.extensions_mut().insert(caller.clone());
             request.extensions_mut().insert(proof.clone());
@@ -144,6 +151,15 @@ impl Drop for AuditGuard<'_> {
             let access = self.access.clone();
             runtime.spawn(async move { access.record(entry).await });
         }
+    }
+}
+
+/// Who can help a caller without the required role.
+fn admins_text(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [name] => format!(" The admin is {name}."),
+        names => format!(" Admins: {}.", names.join(", ")),
     }
 }
 

@@ -22,6 +22,8 @@ use crate::domain::vault::Vault;
 use crate::infra::db::{Db, WriteMode};
 use crate::web::Caller;
 
+/// The number of names in a text about who can help.
+const MOST_NAMES: usize = 5;
 /// Maximum number of parallel password checks: each uses 19 MiB and a core for tens of
 /// milliseconds.
 const LOOKED_AT: usize = 2;
@@ -149,6 +151,16 @@ impl Access {
     /// All users, by name.
     pub async fn users(&self) -> Result<Vec<UserAccount>> {
         self.db.read(|c| Ok(queries::all_users(c)?)).await
+    }
+
+    /// The names of admins, sorted; at most [`MOST_NAMES`].
+    pub(super) async fn admin_names(&self) -> Result<Vec<String>> {
+        let users = self.users().await?.into_iter();
+        let admins = users.filter(|user| user.role == Role::Admin);
+        let mut names: Vec<String> = admins.map(|user| user.name).collect();
+        names.sort();
+        names.truncate(MOST_NAMES);
+        Ok(names)
     }
 
     pub(super) async fn credentials(&self, id: UserId) -> Result<StoredCredentials> {

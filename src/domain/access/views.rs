@@ -328,7 +328,7 @@ impl TokensPage {
 
     /// The roles that the caller can give to a token.
     fn roles(&self, frame: &PageFrame) -> Vec<Role> {
-        Role::iter().filter(|role| frame.may(*role)).collect()
+        Role::iter().filter(|role| *role <= frame.role()).collect()
     }
 
     fn is_chosen(&self, role: &Role) -> bool {

@@ -21,10 +21,6 @@ pub fn of_notice(
 ) -> NotificationItem {
     let why = why.filter(|_| notice.kind != NoticeKind::Cleared);
     let text = why.map_or("", |why| why.text.as_str());
-    let words = match why.and_then(|why| why.cause.as_ref()) {
-        Some(cause) => format!("{} {cause}", notice.words),
-        None => notice.words.clone(),
-    };
     let until = (notice.kind == NoticeKind::Cleared)
         .then_some(notice.until)
         .flatten();
@@ -32,7 +28,7 @@ pub fn of_notice(
         text: text.into(),
         since: Some(notice.since),
         until,
-        ..of_instance(seen, words)
+        ..of_instance(seen, notice.words.clone())
     }
 }
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::delivery::DeliveryWorker;
 use super::display;
-use super::evaluate::{ConditionResult, evaluate_all};
+use super::evaluate::{ConditionReason, ConditionResult, evaluate_all};
 use super::grouping::{NotificationEvent, NotificationItem, page_path};
 use super::incident::is_covered;
 use super::model::{AlertRule, InstanceObservation};
@@ -20,6 +20,8 @@ use super::state_machine::{RuleState, grown, step};
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::{ChannelId, InstanceId};
+use crate::domain::instances::InstanceTags;
+use crate::domain::mutes::{MuteSet, lasting_mutes};
 
 /// After this time without observations, the state of an instance is uncertain.
 const GAP: Duration = Duration::from_secs(60);
@@ -32,7 +34,7 @@ struct RuleContext {
     is_new: HashSet<InstanceId>,
     rules: Vec<AlertRule>,
     states: HashMap<RuleStateKey, RuleState>,
-    silences: HashMap<InstanceId, Timestamp>,
+    mutes: MuteSet,
     channels: Vec<ChannelId>,
 }
 
@@ -105,10 +107,10 @@ impl RuleContext {
         outcome: &mut EvaluationResult,
     ) {
         let minute = now.minute_of_day();
-        let is_silenced = self
-            .silences
-            .get(&seen.instance)
-            .is_some_and(|until| now < *until);
+        let is_muted = self
+            .mutes
+            .until(rule.id, seen.instance, seen.tags.iter(), now)
+            .is_some();
         let before = self.states.get(&key).cloned().unwrap_or_default();
         let mut state = before.clone();
         if self.is_new.contains(&seen.instance) {
@@ -126,7 +128,7 @@ impl RuleContext {
                 None
             }
             ConditionResult::Figure(figure) => {
-                let from = grown(rule, &mut state, *figure, minute, is_silenced);
+                let from = grown(rule, &mut state, *figure, minute, is_muted);
                 from.map(|from| {
                     (
                         NotificationEvent::Happened,
@@ -135,21 +137,14 @@ impl RuleContext {
                 })
             }
             ConditionResult::Holds(_) | ConditionResult::Not => {
-                let why = if let ConditionResult::Holds(why) = &verdict {
-                    Some(why)
-                } else {
-                    None
+                let why = match &verdict {
+                    ConditionResult::Holds(why) => Some(why),
+                    _ => None,
                 };
+                let words = why.map(ConditionReason::text_with_cause);
                 // Problems that last are reported to the first channel that is added.
-                let may_not = is_silenced || receivers.is_empty();
-                let notice = step(
-                    rule,
-                    &mut state,
-                    why.map(|why| why.words.as_str()),
-                    now,
-                    minute,
-                    may_not,
-                );
+                let may_not = is_muted || receivers.is_empty();
+                let notice = step(rule, &mut state, words.as_deref(), now, minute, may_not);
                 notice.map(|notice| (notice.kind.into(), display::of_notice(seen, &notice, why)))
             }
         };
@@ -175,6 +170,11 @@ impl RuleContext {
     }
 }
 
+fn tags_of(latest: &HashMap<InstanceId, InstanceObservation>) -> HashMap<InstanceId, InstanceTags> {
+    let tags = latest.iter().map(|(id, seen)| (*id, seen.tags.clone()));
+    tags.collect()
+}
+
 impl Alerts {
     /// Processes observations of instances.
     ///
@@ -198,7 +198,8 @@ impl Alerts {
             .map(|(seen, _)| seen.instance)
             .collect();
         latest.extend(looks.iter().map(|(seen, _)| (seen.instance, seen.clone())));
-        self.evaluate_observations(looks, is_new).await
+        let tags = tags_of(&latest);
+        self.evaluate_observations(looks, is_new, tags).await
     }
 
     /// Evaluates the last observation of each instance again, because delays may have elapsed and
@@ -215,6 +216,7 @@ impl Alerts {
         self.evaluate_observations(
             latest.values().map(|seen| (seen.clone(), now)).collect(),
             HashSet::new(),
+            tags_of(&latest),
         )
         .await
     }
@@ -231,22 +233,19 @@ impl Alerts {
         &self,
         looks: Vec<(InstanceObservation, Timestamp)>,
         is_new: HashSet<InstanceId>,
+        tags: HashMap<InstanceId, InstanceTags>,
     ) -> Result<()> {
-        if looks.is_empty() {
+        let Some(first) = looks.iter().map(|(_, at)| *at).min() else {
             return Ok(());
-        }
+        };
         let vault = self.vault.clone();
         let read = self.db.read(move |c| {
-            let silences = queries::silences(c, Timestamp(i64::MIN))?;
             let (rules, channels) = (queries::rules(c)?, queries::channels(c, &vault)?);
             let desk = RuleContext {
                 is_new,
                 rules: rules.read,
                 states: queries::rule_states(c)?,
-                silences: silences
-                    .into_iter()
-                    .map(|silence| (silence.instance_id, silence.until))
-                    .collect(),
+                mutes: lasting_mutes(c, first)?.into_iter().collect(),
                 channels: channels
                     .read
                     .into_iter()
@@ -287,7 +286,16 @@ impl Alerts {
                     .notices
                     .retain(|told| present.contains(&told.item.id));
                 let states = desk.states.into_iter().chain(outcome.states);
-                let states: HashMap<RuleStateKey, RuleState> = states.collect();
+                let mut states: HashMap<RuleStateKey, RuleState> = states.collect();
+                // Nothing waits for notifications that are not sent.
+                states.retain(|key, _| {
+                    let tags = tags
+                        .get(&key.instance)
+                        .into_iter()
+                        .flat_map(|own| own.iter());
+                    let until = desk.mutes.until(key.rule, key.instance, tags, now);
+                    until.is_none()
+                });
                 let queue = NotificationQueue {
                     rules: &desk.rules,
                     states: &states,

@@ -38,6 +38,16 @@ pub struct ConditionReason {
     pub text: String,
 }
 
+impl ConditionReason {
+    /// The words, and the cause if it is known.
+    pub fn text_with_cause(&self) -> String {
+        match &self.cause {
+            Some(cause) => format!("{} {cause}", self.words),
+            None => self.words.clone(),
+        }
+    }
+}
+
 /// Evaluates a condition on an observation: one result for the instance, or for a condition about
 /// miners one for each miner, by [`ObservedMiner::id`].
 pub fn evaluate_all(

@@ -247,6 +247,7 @@ impl AlertFeed {
         InstanceObservation {
             instance: id,
             name: instance.name,
+            tags: instance.tags,
             at: Timestamp::now(),
             is_wanted,
             is_at_rest: instance.desired != "running" && instance.status == InstanceState::Stopped,

@@ -1,7 +1,6 @@
-//! Deletes finished deliveries after a month.
+//! Deletes finished deliveries and ended mutes after a month.
 
 use super::delivery::queries as posted;
-use super::queries;
 use super::service::{Alerts, KEPT};
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
@@ -16,9 +15,9 @@ impl Alerts {
     pub async fn prune(&self) -> Result<()> {
         let kept = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
         let before = Timestamp(self.clock.now().0.saturating_sub(kept));
+        self.mutes.prune_before(before).await?;
         self.db
             .write_as(WriteMode::UNSYNCED, move |c| {
-                queries::prune_silences(c, before)?;
                 posted::prune_before(c, before)?;
                 Ok(())
             })

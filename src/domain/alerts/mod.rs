@@ -47,9 +47,8 @@ pub use channel_draft::ChannelDraft;
 pub use feed::AlertFeed;
 pub use model::{
     ActiveAlert, AlertRowId, AlertRule, AlertSeverity, InstanceObservation, InstanceProblem,
-    InstanceSilence, ObservedCheck, QuietHours, RuleCondition, SavedChannel, ThresholdSide,
-    UnreadableAlertRow,
+    ObservedCheck, QuietHours, RuleCondition, SavedChannel, ThresholdSide, UnreadableAlertRow,
 };
 pub use queries::seal;
 pub use rule_draft::RuleDraft;
-pub use service::{AlertOverview, Alerts, SILENCES};
+pub use service::{AlertOverview, Alerts};

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
+use crate::domain::instances::InstanceTags;
 use crate::domain::miners::series_detail;
 use crate::infra::notify::{NotifyChannel, Tone};
 use crate::keeper::machine::InstanceState;
@@ -173,6 +174,8 @@ pub struct InstanceObservation {
     pub instance: InstanceId,
     /// The name of the instance.
     pub name: String,
+    /// The tags of the instance.
+    pub tags: InstanceTags,
     /// When the observation was made.
     pub at: Timestamp,
     /// The instance should be running.
@@ -250,17 +253,6 @@ pub struct SavedChannel {
     pub created_at: Timestamp,
 }
 
-/// A muted instance.
-#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
-pub struct InstanceSilence {
-    /// The id of the instance.
-    pub instance_id: InstanceId,
-    /// The name of the instance.
-    pub instance: String,
-    /// When the mute ends.
-    pub until: Timestamp,
-}
-
 /// An active alert: the condition has held long enough.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "StandingAlert")]
@@ -281,6 +273,9 @@ pub struct ActiveAlert {
     /// When the last notification was sent; absent if none was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub told: Option<Timestamp>,
+    /// Until when no notification is sent about it; absent if it is not muted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub muted_until: Option<Timestamp>,
 }
 
 /// An unreadable row of the database, for example from a newer version. It is ignored everywhere

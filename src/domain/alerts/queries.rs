@@ -1,4 +1,4 @@
-//! The database statements for channels, rules, rule states and mutes.
+//! The database statements for channels, rules and rule states.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -7,17 +7,18 @@ use diesel::sqlite::SqliteConnection as Db;
 use std::collections::HashMap;
 
 use super::model::{
-    ActiveAlert, AlertRowId, AlertRowKind, AlertRule, InstanceSilence, QuietHours, SavedChannel,
-    UnreadableAlertRow,
+    ActiveAlert, AlertRowId, AlertRowKind, AlertRule, QuietHours, SavedChannel, UnreadableAlertRow,
 };
 use super::state_machine::RuleState;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
+use crate::domain::instances::InstanceTags;
+use crate::domain::mutes::MuteSet;
 use crate::domain::vault::{Vault, is_sealed};
 use crate::infra::db::has_table;
 use crate::infra::db::schema::{
-    alert_channels, alert_memories, alert_rule_channels, alert_rules, alert_silences, instances,
+    alert_channels, alert_memories, alert_rule_channels, alert_rules, instances,
 };
 use crate::infra::db::statement::CachedStatement;
 use crate::infra::notify::NotifyChannel;
@@ -428,75 +429,47 @@ pub fn set_memory(db: &mut Db, key: &RuleStateKey, memory: &RuleState) -> QueryR
     Ok(())
 }
 
-type ActiveRow = (String, String, String, String, String, Moment, Moment);
+/// The tags of all instances.
+pub fn instance_tags(db: &mut Db) -> QueryResult<Vec<InstanceTags>> {
+    instances::table.select(instances::tags).load(db)
+}
 
-/// The active alerts, oldest first.
-pub fn standing(db: &mut Db) -> QueryResult<Vec<ActiveAlert>> {
+type ActiveRow = (
+    (String, String),
+    (String, String, InstanceTags),
+    (String, Moment, Moment),
+);
+
+/// The active alerts, oldest first, and which of them are muted.
+pub fn standing(db: &mut Db, mutes: &MuteSet, now: Timestamp) -> QueryResult<Vec<ActiveAlert>> {
     let rows = alert_memories::table
         .inner_join(alert_rules::table)
         .inner_join(instances::table)
         .filter(alert_memories::counts.eq(true))
         .order((alert_memories::since, instances::name))
         .select((
-            alert_rules::id,
-            alert_rules::name,
-            instances::id,
-            instances::name,
-            alert_memories::miner,
-            alert_memories::since,
-            alert_memories::told,
+            (alert_rules::id, alert_rules::name),
+            (instances::id, instances::name, instances::tags),
+            (
+                alert_memories::miner,
+                alert_memories::since,
+                alert_memories::told,
+            ),
         ))
         .load::<ActiveRow>(db)?;
-    let standing = |(rule_id, rule, instance_id, instance, miner, since, told): ActiveRow| {
+    let standing = |row: ActiveRow| {
+        let ((rule_id, rule), (instance_id, instance, tags), (miner, since, told)) = row;
+        let (rule_id, instance_id) = (rule_id.parse().ok()?, instance_id.parse().ok()?);
         Some(ActiveAlert {
-            rule_id: rule_id.parse().ok()?,
+            rule_id,
             rule,
-            instance_id: instance_id.parse().ok()?,
+            instance_id,
             instance,
             miner,
             since: since?,
             told,
+            muted_until: mutes.until(rule_id, instance_id, tags.iter(), now),
         })
     };
     Ok(rows.into_iter().filter_map(standing).collect())
-}
-
-/// The mutes that are active at `now`, those that end first at the top.
-pub fn silences(db: &mut Db, now: Timestamp) -> QueryResult<Vec<InstanceSilence>> {
-    let rows = alert_silences::table
-        .inner_join(instances::table)
-        .filter(alert_silences::until.gt(now))
-        .order(alert_silences::until)
-        .select((instances::id, instances::name, alert_silences::until))
-        .load(db)?;
-    Ok(rows
-        .into_iter()
-        .map(|(instance_id, instance, until)| InstanceSilence {
-            instance_id,
-            instance,
-            until,
-        })
-        .collect())
-}
-
-/// Mutes an instance.
-pub fn set_silence(db: &mut Db, instance: InstanceId, until: Timestamp) -> QueryResult<usize> {
-    let values = (
-        alert_silences::instance_id.eq(instance),
-        alert_silences::until.eq(until),
-    );
-    diesel::replace_into(alert_silences::table)
-        .values(values)
-        .execute(db)
-}
-
-/// Unmutes an instance; returns 0 if it was not muted.
-pub fn end_silence(db: &mut Db, instance: InstanceId) -> QueryResult<usize> {
-    diesel::delete(alert_silences::table.filter(alert_silences::instance_id.eq(instance)))
-        .execute(db)
-}
-
-/// Removes mutes that ended before this time.
-pub fn prune_silences(db: &mut Db, before: Timestamp) -> QueryResult<usize> {
-    diesel::delete(alert_silences::table.filter(alert_silences::until.lt(before))).execute(db)
 }

@@ -9,10 +9,12 @@ use super::channel_draft::channel_fields;
 use super::channel_kinds::KINDS;
 use super::model::{AlertRule, RuleCondition};
 use super::rule_draft::rule_fields;
+use super::views::mutes::MutesPage;
 use super::views::responses::{
-    ChannelKinds, ChannelResponse, RuleKinds, RuleResponse, SilenceResponse,
+    ChannelKinds, ChannelResponse, MuteResponse, RuleKinds, RuleResponse,
 };
 use super::views::{AlertRemoval, AlertsPage, ChannelView, DeliveriesPage, TestPage};
+use crate::domain::mutes::mute_fields;
 use crate::web::ConfirmPage;
 use crate::web::MessageResponse;
 use crate::web::openapi::{
@@ -22,6 +24,15 @@ use crate::web::openapi::{
 
 fn next() -> RequestField {
     text("next", "The path to which a browser is redirected.").like("/alerts")
+}
+
+/// What a mute applies to.
+fn target() -> RequestField {
+    text(
+        "target",
+        "What to mute: all, instance:ID, tag:NAME or rule:ID.",
+    )
+    .like("tag:barn")
 }
 
 /// The operations.
@@ -37,12 +48,8 @@ where
 .add(get(
             "/alerts",
             "getAlerts",
-            "Returns rules, channels, active alerts, muted instances and recent notifications.",
+            "Returns rules, channels, active alerts, mutes and recent notifications.",
         )
-        .asks([id(
-            "instance",
-            "HTML only: the instance to select for muting.",
-        )])
         .gives::<AlertsPage>(PAGE), routes::show)
 .add(post(
             "/alerts/channels",
@@ -58,7 +65,7 @@ where
             "Shows the form for a new channel, for browsers.",
         )
         .asks([one_of("kind", "The channel type.", &kinds)])
-        .gives::<ChannelKinds>(PAGE), routes::new_channel)
+        .gives::<ChannelKinds>(PAGE).for_admins(), routes::new_channel)
 .add(get(
             "/alerts/channels/{id}",
             "getChannel",
@@ -88,7 +95,7 @@ where
             "Asks for confirmation before deleting a channel, for browsers.",
         )
         .gives::<ConfirmPage<AlertRemoval>>(PAGE)
-        .fails(&[409]), routes::ask_delete_channel)
+        .fails(&[409]).for_admins(), routes::ask_delete_channel)
 .add(post(
             "/alerts/channels/{id}/test",
             "testChannel",
@@ -119,7 +126,7 @@ where
             one_of("kind", "The type of condition.", RuleCondition::VARIANTS),
             id("instance", "The instance."),
         ])
-        .gives::<RuleKinds>(PAGE), routes::new_rule)
+        .gives::<RuleKinds>(PAGE).for_admins(), routes::new_rule)
 .add(get(
             "/alerts/rules/{id}",
             "getRule",
@@ -144,7 +151,7 @@ where
             "Asks for confirmation before deleting a rule, for browsers.",
         )
         .gives::<ConfirmPage<AlertRemoval>>(PAGE)
-        .fails(&[409]), routes::ask_delete_rule)
+        .fails(&[409]).for_admins(), routes::ask_delete_rule)
 .add_with_form(delete(
             "/alerts/unreadable/{id}",
             "deleteUnreadable",
@@ -159,32 +166,40 @@ where
             "Asks for confirmation before deleting an unreadable rule or channel, for browsers.",
         )
         .named(place())
-        .gives::<ConfirmPage<AlertRemoval>>(PAGE), routes::ask_delete_unreadable)
-.add(post(
-            "/alerts/silences",
-            "silence",
-            "Mutes an instance.",
+        .gives::<ConfirmPage<AlertRemoval>>(PAGE).for_admins(), routes::ask_delete_unreadable)
+.add(get(
+            "/alerts/mutes",
+            "listMutes",
+            "Returns mutes, those that end last first.",
         )
-        .takes([
-            id("instance_id", "The instance to mute.").required(),
-            routes::minutes()
-            .required(),
-            next(),
+        .asks([
+            whole("limit", "Maximum number of mutes.", 1, 1000).or(100),
+            whole("offset", "Number of mutes to skip.", 0, u32::MAX.into()).or(0),
+            target().with("description", "HTML only: what to select for muting."),
         ])
-        .does::<SilenceResponse>().for_operators().audited("muted an instance"), routes::silence)
-.add(delete(
-            "/alerts/silences/{id}",
-            "endSilence",
-            "Unmutes an instance.",
-        )
-        .does::<MessageResponse>().for_operators().audited("unmuted an instance"), routes::end_silence)
+        .gives::<MutesPage>(PAGE), routes::mutes)
 .add(post(
-            "/alerts/silences/{id}/delete",
-            "endSilenceByForm",
-            "Unmutes an instance, for forms.",
+            "/alerts/mutes",
+            "mute",
+            "Mutes an instance, a tag, a rule or everything.",
+        )
+        .takes([[target().required()].as_slice(), &mute_fields(), &[next()]].concat())
+        .does::<MuteResponse>().for_operators().audited("muted alerts"), routes::mute)
+.add(delete(
+            "/alerts/mutes/{id}",
+            "endMute",
+            "Ends a mute now, or deletes it if it has not started.",
+        )
+        .does::<MessageResponse>()
+        .fails(&[409]).for_operators().audited("ended a mute"), routes::end_mute)
+.add(post(
+            "/alerts/mutes/{id}/delete",
+            "endMuteByForm",
+            "Ends a mute now, or deletes it if it has not started, for forms.",
         )
         .acts([next()])
-        .does::<MessageResponse>().for_operators().audited("unmuted an instance"), routes::end_silence)
+        .does::<MessageResponse>()
+        .fails(&[409]).for_operators().audited("ended a mute"), routes::end_mute)
 .add(get(
             "/alerts/deliveries",
             "listDeliveries",

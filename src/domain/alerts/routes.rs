@@ -2,22 +2,25 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use serde_json::Value;
 use strum::VariantNames;
 
 use super::channel_draft::ChannelDraft;
 use super::channel_kinds::{KINDS, kind};
 use super::model::{AlertRowId, AlertRule, RuleCondition, SavedChannel};
 use super::rule_draft::RuleDraft;
-use super::service::{Alerts, SILENCES};
+use super::service::Alerts;
 use super::views::channel_form::ChannelPage;
-use super::views::responses::{ChannelResponse, RuleResponse, SilenceResponse};
+use super::views::mutes::{MuteView, MutesPage};
+use super::views::responses::{ChannelResponse, MuteResponse, RuleResponse};
 use super::views::rule_form::{RulePage, known_kind};
 use super::views::{self, AlertsPage, DeliveriesPage, TestPage};
+use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError};
-use crate::base::ids::{ChannelId, InstanceId, RuleId};
-use crate::web::extract::{EmptyForm, MemberReader};
-use crate::web::openapi::{RequestField, whole};
+use crate::base::ids::{ChannelId, InstanceId, MuteId, RuleId};
+use crate::domain::mutes::MuteScope;
+use crate::web::extract::EmptyForm;
 use crate::web::respond::next_page;
 use crate::web::{
     ChangeResponse, MessageResponse, PathId, QueryParams, Reply, Representation, RequestContext,
@@ -26,18 +29,20 @@ use crate::web::{
 
 /// The path of the alerts page.
 const HERE: &str = "/alerts";
+/// The path of the page with mutes.
+const MUTES: &str = "/alerts/mutes";
+/// The number of mutes on that page.
+const PART: u64 = 100;
 
 /// `GET /alerts`.
 pub async fn show(
     State(alerts): State<Alerts>,
     want: RequestContext,
-    mut params: QueryParams,
+    params: QueryParams,
 ) -> Reply {
-    let chosen = params.get::<InstanceId>("instance", "the id of an instance");
     params.finish()?;
     want.respond_blocking(AlertsPage::new(
         alerts.everything().await?,
-        chosen,
         Timestamp::now(),
     ))
     .await
@@ -313,50 +318,64 @@ pub async fn delete_unreadable(
     done(&want, format!("\"{}\" deleted.", gone.name), HERE.into())
 }
 
-/// How long an instance can be muted.
-pub(super) fn minutes() -> RequestField {
-    whole("minutes", "Duration in minutes.", 30, 1440).with("enum", SILENCES.to_vec())
+/// `GET /alerts/mutes?limit=&offset=&target=`.
+pub async fn mutes(
+    State(alerts): State<Alerts>,
+    want: RequestContext,
+    mut params: QueryParams,
+) -> Reply {
+    let (limit, offset) = (params.number("limit"), params.number("offset"));
+    let chosen = params.get::<MuteScope>("target", "all, instance:ID, tag:NAME or rule:ID");
+    params.finish()?;
+    let found = alerts.mutes().part(offset, limit).await?;
+    let targets = alerts.mute_targets().await?;
+    let page = MutesPage::new(found, (offset, limit), targets, Timestamp::now());
+    want.respond_blocking(page.with_target(chosen)).await
 }
 
-/// `POST /alerts/silences`.
-pub async fn silence(
+/// `POST /alerts/mutes`.
+pub async fn mute(
     State(alerts): State<Alerts>,
+    actor: Actor,
     want: RequestContext,
     input: RequestInput,
 ) -> Reply {
-    let mut members = MemberReader::of(input.value, [minutes()])?;
-    let next = next_page(members.text("next").as_deref(), HERE);
-    let instance = members.parsed::<InstanceId>("instance_id", "the id of an instance");
-    if instance.is_none() && !members.is_refused("instance_id") {
-        members.refuse("instance_id", "instance_id must be an instance id.");
-    }
-    let minutes = members.number("minutes");
-    if minutes.is_none() && !members.is_refused("minutes") {
-        members.refuse("minutes", "minutes must be 30, 120, 480 or 1440.");
-    }
-    let (instance, minutes) = members.finish(instance.zip(minutes))?;
-    let made = alerts.silence(instance, minutes).await?;
-    let message = format!("{} is muted until {}.", made.instance, made.until.local());
-    let json = SilenceResponse {
-        message,
-        instance_id: instance,
-        until: made.until,
+    let next = next_page(input.value.get("next").and_then(Value::as_str), MUTES);
+    let made = match alerts.mutes().read(input.value) {
+        Ok((scope, draft)) => alerts.mutes().create(scope, draft, &actor).await,
+        Err(error) => Err(error),
     };
-    ChangeResponse::new(json, next).respond(&want)
+    let targets = alerts.mute_targets().await?;
+    match made {
+        Ok(made) => {
+            let mute = MuteView::new(made, &targets, Timestamp::now());
+            let json = MuteResponse {
+                message: mute.message(),
+                mute,
+            };
+            ChangeResponse::new(json, next).respond(&want)
+        }
+        Err(error) => {
+            let (pairs, status, errors) = fix_form(&want, input.form, error)?;
+            let found = alerts.mutes().part(0, PART).await?;
+            let page = MutesPage::new(found, (0, PART), targets, Timestamp::now());
+            want.respond_with(status, &page.refused(&pairs, errors))
+        }
+    }
 }
 
-/// `DELETE /alerts/silences/{id}`, and `POST /alerts/silences/{id}/delete` for forms.
-pub async fn end_silence(
+/// `DELETE /alerts/mutes/{id}`, and `POST /alerts/mutes/{id}/delete` for forms.
+pub async fn end_mute(
     State(alerts): State<Alerts>,
     want: RequestContext,
-    PathId(id): PathId<InstanceId>,
+    PathId(id): PathId<MuteId>,
     fields: EmptyForm,
 ) -> Reply {
-    alerts.end_silence(id).await?;
+    alerts.mutes().end(id).await?;
     done(
         &want,
-        "Notifications are on again.".into(),
-        next_page(fields.text("next"), HERE),
+        "The mute has ended.".into(),
+        next_page(fields.text("next"), MUTES),
     )
 }
 

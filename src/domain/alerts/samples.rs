@@ -14,8 +14,11 @@ use std::time::{Duration, Instant};
 
 use super::model::{InstanceObservation, ObservedCheck, SavedChannel};
 use super::{AlertRule, Alerts, ChannelDraft, RuleDraft};
+use crate::base::actor::Actor;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{ConfigId, InstanceId};
+use crate::domain::instances::InstanceTags;
+use crate::domain::mutes::{Mute, MuteDraft, MuteScope};
 use crate::domain::vault::Vault;
 use crate::infra::db::Db;
 use crate::infra::notify::NotifySender;
@@ -113,6 +116,19 @@ impl AlertTestBed {
             .unwrap()
     }
 
+    /// Mutes something for this number of minutes.
+    pub async fn mute(&self, scope: MuteScope, minutes: u64) -> Mute {
+        let from = self.clock.now();
+        let draft = MuteDraft {
+            from,
+            until: from.after(Duration::from_secs(minutes * 60)),
+            comment: String::new(),
+        };
+        let mutes = self.alerts.mutes();
+        let made = mutes.create(scope, draft, &Actor::manager("test")).await;
+        made.unwrap()
+    }
+
     /// Removes the default rules of a new database.
     pub async fn without_rules(self) -> Self {
         self.sql("DELETE FROM alert_rules").await;
@@ -124,6 +140,7 @@ impl AlertTestBed {
         InstanceObservation {
             instance,
             name: "barn".into(),
+            tags: InstanceTags::default(),
             at: self.clock.now(),
             is_wanted: true,
             is_at_rest: false,

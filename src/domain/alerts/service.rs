@@ -1,7 +1,7 @@
-//! The use cases of alerts: manage channels, rules and mutes, send tests, list deliveries.
+//! The use cases of alerts: manage channels and rules, mute, send tests, list deliveries.
 
 use diesel::SqliteConnection;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
@@ -10,20 +10,19 @@ use super::channel_draft::ChannelDraft;
 use super::delivery::{Delivery, DeliveryProgress, queries as posted};
 use super::display;
 use super::model::{
-    ActiveAlert, AlertRowId, AlertRowKind, AlertRule, InstanceObservation, InstanceSilence,
-    RuleCondition, SavedChannel, UnreadableAlertRow,
+    ActiveAlert, AlertRowId, AlertRowKind, AlertRule, InstanceObservation, RuleCondition,
+    SavedChannel, UnreadableAlertRow,
 };
 use super::queries;
 use super::rule_draft::{RuleDraft, RuleReferences};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
+use crate::domain::mutes::{Mute, MuteService, MuteSet, lasting_mutes};
 use crate::domain::vault::Vault;
 use crate::infra::db::Db;
 use crate::infra::notify::{NotifyMessage, NotifySender, SendError};
 
-/// How long an instance can be muted, in minutes.
-pub const SILENCES: [i64; 4] = [30, 120, 480, 1440];
 /// The number of recent deliveries on the Alerts page.
 const NEWEST: usize = 50;
 /// How long deliveries are kept.
@@ -36,6 +35,8 @@ pub struct Alerts {
     pub(super) vault: Vault,
     pub(super) sender: Arc<NotifySender>,
     pub(super) clock: Arc<dyn Clock>,
+    /// What sends no notifications for a while.
+    pub(super) mutes: MuteService,
     /// The URL of jd-manager without a slash at its end; none: no links in messages.
     pub(super) public_url: Option<Arc<str>>,
     /// Notified when a delivery waits.
@@ -63,8 +64,8 @@ pub struct AlertOverview {
     pub channels: Vec<SavedChannel>,
     /// The active alerts, oldest first.
     pub standing: Vec<ActiveAlert>,
-    /// The muted instances, those that end first at the top.
-    pub silences: Vec<InstanceSilence>,
+    /// The mutes that have not ended, those that end first at the top.
+    pub mutes: Vec<Mute>,
     /// The newest deliveries, newest first.
     pub deliveries: Vec<Delivery>,
     /// Ids and names of all instances, by name.
@@ -76,12 +77,24 @@ pub struct AlertOverview {
 /// Ids and names of all instances, by name, and of all channels, oldest first.
 pub type Choices = (Vec<(InstanceId, String)>, Vec<(ChannelId, String)>);
 
+/// What can be muted.
+#[derive(Clone, Debug, Default)]
+pub struct MuteTargets {
+    /// Ids and names of all instances, by name.
+    pub instances: Vec<(InstanceId, String)>,
+    /// The tags of instances, sorted, each once, ignoring case.
+    pub tags: Vec<String>,
+    /// Ids and names of all readable rules, oldest first.
+    pub rules: Vec<(RuleId, String)>,
+}
+
 impl Alerts {
     /// Alerts stored in `db`, with secrets sealed by `vault`.
     pub fn new(db: Db, vault: Vault, sender: NotifySender, clock: impl Clock) -> Self {
-        let (sender, clock) = (Arc::new(sender), Arc::new(clock));
+        let (sender, clock): (_, Arc<dyn Clock>) = (Arc::new(sender), Arc::new(clock));
         let (wake, latest, in_hand, complained) = <(Arc<_>, Arc<_>, Arc<_>, Arc<_>)>::default();
         Self {
+            mutes: MuteService::new(db.clone(), clock.clone()),
             db,
             vault,
             sender,
@@ -108,7 +121,10 @@ impl Alerts {
             .db
             .read(move |c| {
                 let (rules, channels) = (queries::rules(c)?, queries::channels(c, &vault)?);
-                let mut standing = queries::standing(c)?;
+                let mut mutes = lasting_mutes(c, now)?;
+                mutes.sort_by_key(|mute| (mute.until, mute.id));
+                let set: MuteSet = mutes.iter().cloned().collect();
+                let mut standing = queries::standing(c, &set, now)?;
                 // The rule is unreadable.
                 standing.retain(|one| rules.read.iter().any(|rule| rule.id == one.rule_id));
                 Ok(AlertOverview {
@@ -116,7 +132,7 @@ impl Alerts {
                     rules: rules.read,
                     channels: channels.read,
                     standing,
-                    silences: queries::silences(c, now)?,
+                    mutes,
                     deliveries: posted::deliveries(c, None, NEWEST)?.0,
                     instances: queries::instance_names(c)?,
                 })
@@ -299,51 +315,28 @@ impl Alerts {
             .await
     }
 
-    /// Mutes an instance for this number of minutes, one of [`SILENCES`].
-    ///
-    /// # Errors
-    /// The instance does not exist; the number of minutes is not allowed.
-    pub async fn silence(&self, instance: InstanceId, minutes: i64) -> Result<InstanceSilence> {
-        if !SILENCES.contains(&minutes) {
-            return Err(Error::invalid(
-                "/minutes",
-                "minutes must be 30, 120, 480 or 1440.",
-            ));
-        }
-        let until = self
-            .clock
-            .now()
-            .after(Duration::from_secs(minutes.unsigned_abs() * 60));
-        self.db
-            .write(move |c| {
-                let name = queries::instance_names(c)?
-                    .into_iter()
-                    .find(|(id, _)| *id == instance);
-                let Some((_, name)) = name else {
-                    return Err(Error::invalid(
-                        "/instance_id",
-                        "This instance does not exist.",
-                    ));
-                };
-                queries::set_silence(c, instance, until)?;
-                Ok(InstanceSilence {
-                    instance_id: instance,
-                    instance: name,
-                    until,
-                })
-            })
-            .await
+    /// What sends no notifications for a while.
+    pub fn mutes(&self) -> &MuteService {
+        &self.mutes
     }
 
-    /// Unmutes an instance.
-    ///
-    /// # Errors
-    /// The instance is not muted.
-    pub async fn end_silence(&self, instance: InstanceId) -> Result<()> {
+    /// What can be muted.
+    pub async fn mute_targets(&self) -> Result<MuteTargets> {
         self.db
-            .write(move |c| match queries::end_silence(c, instance)? {
-                0 => Err(Error::not_found("mute for instance", instance)),
-                _ => Ok(()),
+            .read(|c| {
+                let mut tags = BTreeMap::new();
+                for own in queries::instance_tags(c)? {
+                    for tag in own.iter() {
+                        tags.entry(tag.to_lowercase())
+                            .or_insert_with(|| tag.to_owned());
+                    }
+                }
+                let rules = queries::rules(c)?.read.into_iter();
+                Ok(MuteTargets {
+                    instances: queries::instance_names(c)?,
+                    tags: tags.into_values().collect(),
+                    rules: rules.map(|rule| (rule.id, rule.name)).collect(),
+                })
             })
             .await
     }

@@ -4,9 +4,11 @@
 //! The state has two independent parts: whether the condition *counts* (it has held for the time in
 //! "notify after" and has not been absent for the time in "resolve after"), and what was *reported*.
 //! A notification is due when the two differ, unless a quiet time or a mute applies. Quiet times and
-//! mutes therefore only delay notifications: a problem that persists is reported afterward, a
-//! problem that started and ended in the meantime is not, and a reported problem that ended in the
-//! meantime is reported as resolved afterward.
+//! mutes therefore only delay notifications, and the state goes on meanwhile: a problem that
+//! persists is reported afterward, a problem that started and ended in the meantime is not, and a
+//! reported problem that ended in the meantime is reported as resolved afterward. The first two are
+//! as in Prometheus Alertmanager. The third is not: it would drop that message, and the last thing a
+//! receiver shows would be a problem that no longer exists.
 
 use std::time::Duration;
 
@@ -59,7 +61,7 @@ pub struct RuleTransition {
 }
 
 /// Evaluates the condition once more. `holds`: the reason, or `None` if the condition does not hold.
-/// `minute_of_day` is local time, for the quiet time of the rule. `is_silenced`: the instance is
+/// `minute_of_day` is local time, for the quiet time of the rule. `is_muted`: the instance is
 /// muted. Not called while the condition is unknown, so that an alert neither starts nor ends then.
 pub fn step(
     rule: &AlertRule,
@@ -67,7 +69,7 @@ pub fn step(
     holds: Option<&str>,
     now: Timestamp,
     minute_of_day: u16,
-    is_silenced: bool,
+    is_muted: bool,
 ) -> Option<RuleTransition> {
     memory.set_back_to(now);
     match holds {
@@ -88,7 +90,7 @@ pub fn step(
         }
         None => memory.since = None,
     }
-    let may_speak = !is_silenced && !is_quiet(rule, minute_of_day);
+    let may_speak = !is_muted && !is_quiet(rule, minute_of_day);
     match (memory.told, holds) {
         (None, Some(why)) if memory.counts && may_speak => {
             let since = memory.since.unwrap_or(now);
@@ -130,13 +132,13 @@ pub fn grown(
     memory: &mut RuleState,
     figure: f64,
     minute_of_day: u16,
-    is_silenced: bool,
+    is_muted: bool,
 ) -> Option<f64> {
     let Some(before) = memory.count else {
         memory.count = Some(figure);
         return None;
     };
-    if figure <= before || is_silenced || is_quiet(rule, minute_of_day) {
+    if figure <= before || is_muted || is_quiet(rule, minute_of_day) {
         return None;
     }
     memory.count = Some(figure);

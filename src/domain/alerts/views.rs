@@ -2,6 +2,7 @@
 
 pub mod channel_form;
 mod fields;
+pub mod mutes;
 pub mod responses;
 pub mod rule_form;
 
@@ -10,15 +11,15 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use self::mutes::MuteView;
 use super::channel_kinds::{ChannelKind, KINDS};
 use super::delivery::{Delivery, DeliveryProgress};
 use super::display::of_condition;
-use super::model::{
-    ActiveAlert, AlertRowKind, AlertRule, InstanceSilence, SavedChannel, UnreadableAlertRow,
-};
-use super::service::{AlertOverview, SILENCES};
+use super::model::{ActiveAlert, AlertRowKind, AlertRule, SavedChannel, UnreadableAlertRow};
+use super::service::{AlertOverview, MuteTargets};
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
+use crate::domain::mutes::{MuteSet, MuteState};
 use crate::infra::notify::NotifyChannel as Target;
 use crate::view;
 use crate::web::{ConfirmPage, ConfirmQuestion};
@@ -70,46 +71,59 @@ pub struct AlertsPage {
     channels: Vec<ChannelView>,
     /// Active alerts, whether a notification was sent or not.
     standing: Vec<ActiveAlert>,
-    silences: Vec<InstanceSilence>,
+    /// The mutes that have not ended, those that end first at the top.
+    mutes: Vec<MuteView>,
     deliveries: Vec<Delivery>,
     /// Unreadable rules and channels, which jd-manager ignores.
     unreadable: Vec<UnreadableAlertRow>,
     #[serde(skip)]
     instances: Vec<(InstanceId, String)>,
-    /// The instance that the user wants to mute.
     #[serde(skip)]
-    chosen: Option<InstanceId>,
+    muted: MuteSet,
 }
 view!(AlertsPage { "main" => as_main });
 
 impl AlertsPage {
-    /// The page; `chosen`: the instance that the user wants to mute.
-    pub fn new(all: AlertOverview, chosen: Option<InstanceId>, now: Timestamp) -> Self {
+    /// The page.
+    pub fn new(all: AlertOverview, now: Timestamp) -> Self {
         let AlertOverview {
             rules,
             channels,
             standing,
-            silences,
+            mutes,
             deliveries,
             instances,
             unreadable,
         } = all;
         let channels = channels.into_iter().map(ChannelView::from).collect();
+        let targets = MuteTargets {
+            instances,
+            tags: Vec::new(),
+            rules: rules
+                .iter()
+                .map(|rule| (rule.id, rule.name.clone()))
+                .collect(),
+        };
+        let muted = mutes.iter().cloned().collect();
+        let mutes = mutes.into_iter();
+        let mutes = mutes
+            .map(|mute| MuteView::new(mute, &targets, now))
+            .collect();
         Self {
             now,
             rules,
             channels,
             standing,
-            silences,
+            mutes,
             deliveries,
             unreadable,
-            instances,
-            chosen,
+            instances: targets.instances,
+            muted,
         }
     }
 
-    fn is_chosen(&self, id: &InstanceId) -> bool {
-        self.chosen.as_ref() == Some(id)
+    fn muted_until(&self, rule: &AlertRule) -> Option<Timestamp> {
+        self.muted.of_rule(rule.id, self.now).map(|mute| mute.until)
     }
 
     fn kinds(&self) -> &'static [ChannelKind] {
@@ -177,16 +191,6 @@ impl AlertsPage {
             )
         }));
         parts.join(", ")
-    }
-
-    fn silences_to_choose(&self) -> [(i64, &'static str); 4] {
-        let [half, two, eight, day] = SILENCES;
-        [
-            (half, "30 minutes"),
-            (two, "2 hours"),
-            (eight, "8 hours"),
-            (day, "1 day"),
-        ]
     }
 }
 

@@ -19,12 +19,14 @@ use super::views::{HealthPage, STRIP_CELLS, STRIP_HOURS};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
+use crate::base::role::Role;
 use crate::domain::instances::streams::{changes_of, status_part};
 use crate::web::extract::MemberReader;
 use crate::web::negotiation::Representation;
 use crate::web::sse::SseEvent;
 use crate::web::{
-    ChangeResponse, PageOrStream, PathId, QueryParams, Reply, RequestContext, RequestInput, sse,
+    ChangeResponse, PageOrStream, PathId, QueryParams, Reply, RequestContext, RequestInput,
+    html_with, sse,
 };
 
 /// Refresh interval of an open page without changes.
@@ -46,7 +48,7 @@ pub async fn show(
     want: RequestContext<PageOrStream>,
 ) -> Reply {
     if want.form == Representation::EventStream {
-        return Ok(follow(ward, id, want.asked.fragment).await?);
+        return Ok(follow(ward, id, want.page_role()).await?);
     }
     want.respond(&page(&ward.health, id).await?)
 }
@@ -147,10 +149,14 @@ pub async fn cures(
 
 /// The health of an instance now and after each change: for programs the JSON of its page, for a
 /// page the part with the checks.
-async fn follow(ward: HealthRoutesState, id: InstanceId, as_html: bool) -> Result<Response> {
+async fn follow(
+    ward: HealthRoutesState,
+    id: InstanceId,
+    page_role: Option<Role>,
+) -> Result<Response> {
     let changes = changes_of(ward.health.instances(), id);
     // Includes changes since the page was loaded.
-    let first = event(&ward.health, id, as_html).await?;
+    let first = event(&ward.health, id, page_role).await?;
     let health = ward.health.clone();
     // Times of the last template and share change without other changes.
     let rest = futures_util::stream::unfold(Box::pin(changes), move |mut changes| {
@@ -160,27 +166,27 @@ async fn follow(ward: HealthRoutesState, id: InstanceId, as_html: bool) -> Resul
                 return None;
             }
             // It was deleted.
-            let event = event(&health, id, as_html).await.ok()?;
+            let event = event(&health, id, page_role).await.ok()?;
             Some((event, changes))
         }
     });
     Ok(sse::respond(
         futures_util::stream::iter([first]).chain(rest),
         ward.stop,
-        as_html,
+        page_role.is_some(),
     ))
 }
 
-async fn event(health: &HealthService, id: InstanceId, as_html: bool) -> Result<Bytes> {
+async fn event(health: &HealthService, id: InstanceId, page_role: Option<Role>) -> Result<Bytes> {
     let page = page(health, id).await?;
-    if !as_html {
+    let Some(role) = page_role else {
         return SseEvent::default()
             .event("health")
             .json_data(&page)
             .map_err(Error::internal);
-    }
-    let html = crate::web::html(&page.as_checks()).map_err(Error::internal)?;
-    let status = status_part(page.instance.clone()).unwrap_or_default();
+    };
+    let html = html_with(&page.as_checks(), &role).map_err(Error::internal)?;
+    let status = status_part(page.instance.clone(), role).unwrap_or_default();
     Ok(SseEvent::default().data(format!(
         "<hx-partial hx-target=\"#checks\" hx-swap=\"outerMorph\">{html}</hx-partial>{status}"
     )))

@@ -9,6 +9,8 @@ use super::model::Instance;
 use super::views::{InstanceFragments, row_id};
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
+use crate::base::role::Role;
+use crate::web::html_with;
 use crate::web::sse::SseEvent;
 
 /// The parts of a page that can change, as HTML.
@@ -23,22 +25,22 @@ pub(super) struct DisplayedList {
 }
 
 impl DisplayedList {
-    /// The parts of this page. `here`: its address.
+    /// The parts of this page, as a role sees it. `here`: its address.
     ///
     /// # Errors
     /// A template fails, which is a bug.
-    pub(super) fn of(page: &InstanceListPage, here: String) -> Result<Self> {
+    pub(super) fn of(page: &InstanceListPage, here: String, role: Role) -> Result<Self> {
         let row = |instance: &Instance| {
             let row = InstanceFragments {
                 instance: instance.clone(),
                 here: here.clone(),
             };
-            let row = crate::web::html(&row.as_row()).map_err(Error::internal)?;
+            let row = html_with(&row.as_row(), &role).map_err(Error::internal)?;
             Ok((instance.id, row))
         };
         Ok(Self {
-            summary: crate::web::html(&page.as_summary()).map_err(Error::internal)?,
-            table: crate::web::html(&page.as_table()).map_err(Error::internal)?,
+            summary: html_with(&page.as_summary(), &role).map_err(Error::internal)?,
+            table: html_with(&page.as_table(), &role).map_err(Error::internal)?,
             frame: (page.total, page.fleet.count, page.notes.has_configs),
             order: page.instances.iter().map(|i| i.id).collect(),
             rows: page.instances.iter().map(row).collect::<Result<_>>()?,

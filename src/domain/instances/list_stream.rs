@@ -16,6 +16,7 @@ use super::stream_keys::{InstanceStreamKey, PageUpdate};
 use super::streams::{AGAIN, ROOM, status_event};
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
+use crate::base::role::Role;
 use crate::web::shared_streams::items;
 use crate::web::sse::{self, SseEvent};
 
@@ -27,11 +28,15 @@ const PAGE_ROOM: usize = 2;
 /// Metrics change without a sign; a page shows them at this interval.
 const METRICS: Duration = Duration::from_secs(10);
 
-/// The changes of a list as they happen.
-pub(super) async fn follow(lists: InstanceListState, query: ListQuery, as_html: bool) -> Response {
+/// The changes of a list as they happen, for a page of this role or, without one, a program.
+pub(super) async fn follow(
+    lists: InstanceListState,
+    query: ListQuery,
+    page_role: Option<Role>,
+) -> Response {
     let stop = lists.stop.clone();
-    if as_html {
-        return sse::respond(page_events(lists, query), stop, true);
+    if let Some(role) = page_role {
+        return sse::respond(page_events(lists, query, role), stop, true);
     }
     // Nothing else of the query makes a difference.
     let query = ListQuery::WHOLE.with_filter(query.filter);
@@ -79,7 +84,7 @@ impl ListMembership {
     ) -> Option<Bytes> {
         let instance = lists.instances.get(id).await.ok();
         let Some(known) = &mut self.0 else {
-            let event = instance.and_then(|instance| status_event(instance, false));
+            let event = instance.and_then(|instance| status_event(instance, None));
             return event.or_else(|| Some(list_event()));
         };
         let found = match instance {
@@ -94,7 +99,7 @@ impl ListMembership {
         match found {
             Some(instance) => {
                 known.insert(id);
-                status_event(instance, false)
+                status_event(instance, None)
             }
             None => known.remove(&id).then(list_event),
         }
@@ -159,10 +164,14 @@ fn changed_instances(
 
 /// The changes of a page for one reader: first all parts, because they may have changed since the page
 /// was loaded, then the parts that change.
-fn page_events(lists: InstanceListState, query: ListQuery) -> impl Stream<Item = Bytes> + Send {
-    let source = || page_updates(lists.clone(), query.clone());
+fn page_events(
+    lists: InstanceListState,
+    query: ListQuery,
+    role: Role,
+) -> impl Stream<Item = Bytes> + Send {
+    let source = || page_updates(lists.clone(), query.clone(), role);
     let shared = &lists.instances.streams().pages;
-    let (latest, updates) = shared.subscribe_from_latest(query.clone(), PAGE_ROOM, source);
+    let (latest, updates) = shared.subscribe_from_latest((query.clone(), role), PAGE_ROOM, source);
     let is_behind = latest.is_none();
     let first = stream::iter(latest.map(|update| update.whole));
     let others = stream::unfold(
@@ -197,20 +206,21 @@ async fn next_event(
 fn page_updates(
     lists: InstanceListState,
     query: ListQuery,
+    role: Role,
 ) -> impl Stream<Item = PageUpdate> + Send {
     let changes = lists.instances.changes();
     let notices = lists.notices.subscribe();
     let state = (changes, notices, lists, query, None::<DisplayedList>);
     stream::unfold(
         state,
-        |(mut changes, mut notices, lists, query, shown)| async move {
+        move |(mut changes, mut notices, lists, query, shown)| async move {
             loop {
                 if shown.is_some() {
                     wait_for_change(&mut changes, &mut notices).await?;
                 }
                 let now = loop {
                     // What cannot be shown now (the database is busy) is shown a moment later.
-                    match displayed_list(&lists, &query).await {
+                    match displayed_list(&lists, &query, role).await {
                         Ok(now) => break now,
                         Err(_) => tokio::time::sleep(AGAIN).await,
                     }
@@ -244,7 +254,11 @@ async fn wait_for_change<N: Send + Sync>(
     Some(())
 }
 
-async fn displayed_list(lists: &InstanceListState, query: &ListQuery) -> Result<DisplayedList> {
+async fn displayed_list(
+    lists: &InstanceListState,
+    query: &ListQuery,
+    role: Role,
+) -> Result<DisplayedList> {
     let page = list_page(lists, query).await?;
-    DisplayedList::of(&page, query.address())
+    DisplayedList::of(&page, query.address(), role)
 }

@@ -76,3 +76,4 @@ pub use program::{ClientProgram, ProgramSource};
 pub use programs::{InstanceProgram, ProgramName};
 pub use service::{InstanceActionResult, InstanceService};
 pub use supervisor::ShutdownMode;
+pub use tags::InstanceTags;

@@ -13,6 +13,7 @@ use super::tags::InstanceTags;
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::Error;
 use crate::base::ids::{ConfigId, InstanceId};
+use crate::domain::mutes::ActiveMute;
 use crate::infra::db::schema::instances;
 use crate::infra::log_store::SecretMask;
 use crate::keeper::machine::{InstanceState, ProcessExit, RestartLimit, RestartPolicy};
@@ -215,6 +216,9 @@ pub struct Instance {
     /// A warning text, if something is wrong even though nothing has failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+    /// The mute that applies to the instance: no notifications are sent about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mute: Option<ActiveMute>,
     /// Summary of the health checks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthSummary>,
@@ -334,6 +338,7 @@ impl Instance {
             health: None,
             hashrate: None,
             hashrate_1h: None,
+            mute: None,
             miner_count: None,
             shares_accepted_24h: None,
             shares_rejected_24h: None,

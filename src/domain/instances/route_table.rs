@@ -87,7 +87,7 @@ where
             .fails(&[409]).for_admins().audited("created an instance"), routes::create)
 .add(get("/instances/new", "showNewInstance", "Shows the form for a new instance, for browsers.")
             .asks([id("config", "Id of the preselected configuration.")])
-            .gives::<InstanceFormPage>(PAGE), routes::new)
+            .gives::<InstanceFormPage>(PAGE).for_admins(), routes::new)
 .add(post("/instances/actions", "actOnInstances", "Starts, stops or restarts several instances and returns a result for each.")
             .takes([
                 one_of("action", "Action for each instance.", &["start", "stop", "restart"]).required(),
@@ -116,7 +116,7 @@ where
             .asks([one_of("program", "`translator` restarts only the translator. Default: `client`, with its translator.", &["client", "translator"])])
             .for_operators().audited("restarted an instance"), routes::restart)
 .add(get("/instances/{id}/delete", "askDeleteInstance", "Shows the confirmation page for deleting an instance, for browsers.")
-            .gives::<ConfirmPage<InstanceRemoval>>(PAGE), routes::ask_delete)
+            .gives::<ConfirmPage<InstanceRemoval>>(PAGE).for_admins(), routes::ask_delete)
 .add(history("/instances/{id}/events", "listInstanceEvents", "Lists the state changes of an instance, newest first."), routes::events)
 .add(history("/events", "listEvents", "Lists the state changes of all instances, newest first."), routes::all_events)
 }

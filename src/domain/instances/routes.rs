@@ -56,7 +56,7 @@ pub async fn list(
     let nothing_selected = params.text("notice") == Some(NOTHING_SELECTED);
     params.finish()?;
     if want.form == Representation::EventStream {
-        return Ok(follow(lists, query, want.asked.fragment).await);
+        return Ok(follow(lists, query, want.page_role()).await);
     }
     if want.is_fragment() {
         return want.respond(&full_page(&lists, &query, nothing_selected).await?);
@@ -354,7 +354,7 @@ async fn show_events(
         }
         let resume = sse::last_event_id::<u64>(headers).and_then(|id| i64::try_from(id).ok());
         let after = resume.or(after);
-        return Ok(follow_events(lists, id, after, want.asked.fragment).await?);
+        return Ok(follow_events(lists, id, after, want.page_role()).await?);
     }
     want.respond_blocking(events_page(&lists.instances, id, params).await?)
         .await

@@ -27,6 +27,7 @@ use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::InstanceId;
 use crate::domain::configs::{ConfigService, check_name};
+use crate::domain::mutes::{ActiveMute, MuteSet, lasting_mutes};
 use crate::infra::db::row_copy::RowCopy;
 use crate::infra::db::{DatabaseVersion, Db};
 use crate::infra::log_store::{InstanceLog, SecretMask};
@@ -48,12 +49,21 @@ pub struct InstanceService {
     pub(super) source: ProgramSource,
     slow_start: Duration,
     glances: ListExtras,
-    rows: Arc<RowCopy<DatabaseVersion, Vec<RowWithConfig>>>,
+    rows: Arc<RowCopy<DatabaseVersion, InstanceRows>>,
     streams: InstanceStreams,
     /// One test at a time.
     pub(super) trying: Arc<Mutex<()>>,
     /// The host name or address to show miners first.
     pub(super) advertised_host: Option<Arc<str>>,
+}
+
+/// What the database says about all instances.
+#[derive(Debug)]
+struct InstanceRows {
+    /// Oldest first.
+    instances: Vec<RowWithConfig>,
+    /// The mutes that had not ended when they were read.
+    mutes: MuteSet,
 }
 
 /// The version of everything that lists show.
@@ -202,23 +212,29 @@ impl InstanceService {
     /// A part of all instances, oldest first, and the number of all.
     pub(super) async fn list_part(&self, query: &ListQuery) -> Result<(Vec<Instance>, usize)> {
         let rows = self.rows().await?;
-        let part = query.part_of(&rows).iter();
-        let instances = part.map(|row| self.assemble(row.clone()));
-        Ok((instances.collect(), rows.len()))
+        let part = query.part_of(&rows.instances).iter();
+        let instances = part.map(|row| self.assemble(row.clone(), &rows.mutes));
+        Ok((instances.collect(), rows.instances.len()))
     }
 
     /// One instance.
     pub async fn get(&self, id: InstanceId) -> Result<Instance> {
         let rows = self.rows().await?;
-        let row = rows.iter().find(|(row, _, _)| row.id == id);
-        Ok(self.assemble(row.cloned().ok_or_else(|| unknown(id))?))
+        let row = rows.instances.iter().find(|(row, _, _)| row.id == id);
+        let row = row.cloned().ok_or_else(|| unknown(id))?;
+        Ok(self.assemble(row, &rows.mutes))
     }
 
-    /// All rows, oldest first, as of the last commit.
-    async fn rows(&self) -> Result<Arc<Vec<RowWithConfig>>> {
-        self.rows
-            .get(|| self.db.version(), |c| Ok(queries::all(c)?))
-            .await
+    /// All rows as of the last commit.
+    async fn rows(&self) -> Result<Arc<InstanceRows>> {
+        let read = |c: &mut diesel::SqliteConnection| {
+            let mutes = lasting_mutes(c, Timestamp::now())?;
+            Ok(InstanceRows {
+                instances: queries::all(c)?,
+                mutes: mutes.into_iter().collect(),
+            })
+        };
+        self.rows.get(|| self.db.version(), read).await
     }
 
     /// Differs whenever an instance, its configuration or its status may have changed, and every
@@ -232,7 +248,7 @@ impl InstanceService {
         }
     }
 
-    fn assemble(&self, row: RowWithConfig) -> Instance {
+    fn assemble(&self, row: RowWithConfig, mutes: &MuteSet) -> Instance {
         let told = self.supervisor.told(row.0.id);
         let (glance, health, miner_names) = self.glances.of(row.0.id);
         let now = Timestamp::now();
@@ -242,7 +258,13 @@ impl InstanceService {
             .as_ref()
             .filter(|glance| instance.running && now <= glance.current_until);
         let count = |of: fn(&ListStats) -> f64| glance.as_ref().map(|glance| of(glance) as u64);
+        let mute = mutes.of_instance(instance.id, instance.tags.iter(), now);
+        let mute = mute.map(|mute| ActiveMute {
+            until: mute.until,
+            comment: mute.comment.clone(),
+        });
         Instance {
+            mute,
             hashrate: current.and_then(|glance| glance.hashrate),
             hashrate_1h: current.and_then(|glance| glance.hashrate_1h),
             miner_count: current

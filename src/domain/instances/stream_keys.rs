@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::list_query::ListQuery;
 use crate::base::ids::InstanceId;
+use crate::base::role::Role;
 use crate::web::shared_streams::SharedStreams;
 
 /// The shared streams of instances; cheap to clone.
@@ -11,12 +12,12 @@ use crate::web::shared_streams::SharedStreams;
 pub(super) struct InstanceStreams {
     pub(super) changes: SharedStreams<InstanceStreamKey, Bytes>,
     /// The changes of pages.
-    pub(super) pages: SharedStreams<ListQuery, PageUpdate>,
+    pub(super) pages: SharedStreams<(ListQuery, Role), PageUpdate>,
     pub(super) events: SharedStreams<EventStreamKey, EventBatch>,
 }
 
-/// A stream of changes. What it shows is the same for every caller: each role may read all instances,
-/// and parts of pages have no actions that depend on the role.
+/// A stream of changes. What it shows is the same for every caller with a role: each role may read all
+/// instances, and parts of pages offer what the role may do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum InstanceStreamKey {
     /// A list of instances, as JSON.
@@ -25,8 +26,8 @@ pub(super) enum InstanceStreamKey {
     Status {
         /// Its id.
         id: InstanceId,
-        /// As a part of its page, not as JSON.
-        as_html: bool,
+        /// As a part of its page for this role; none: as JSON.
+        page_role: Option<Role>,
     },
 }
 

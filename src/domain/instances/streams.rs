@@ -16,6 +16,8 @@ use super::stream_keys::{EventBatch, EventStreamKey, InstanceStreamKey};
 use super::views::{EventItem, InstanceFragments, ListedEvent};
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
+use crate::base::role::Role;
+use crate::web::html_with;
 use crate::web::shared_streams::items;
 use crate::web::sse::{self, SseEvent};
 
@@ -32,8 +34,9 @@ pub(super) async fn follow_events(
     lists: InstanceListState,
     of: Option<InstanceId>,
     after: Option<i64>,
-    as_html: bool,
+    page_role: Option<Role>,
 ) -> Result<Response> {
+    let as_html = page_role.is_some();
     let service = &lists.instances;
     let (_, newest) = service.history_after(of, None).await?;
     let reader = |after| EventReader {
@@ -57,8 +60,8 @@ pub(super) async fn follow_events(
     });
     let stop = lists.stop.clone();
     // The page of one instance shows its state as well.
-    if let (Some(id), true) = (of, as_html) {
-        let statuses = statuses(service, id, as_html).await?;
+    if let (Some(id), Some(_)) = (of, page_role) {
+        let statuses = statuses(service, id, page_role).await?;
         return Ok(sse::respond(
             stream::select(events, statuses),
             stop,
@@ -166,32 +169,34 @@ fn event_of(
     }
 }
 
-/// The status of one instance now and after each change, as events; ends when it is deleted.
+/// The status of one instance now and after each change, as events for a page of this role or for
+/// programs; ends when it is deleted.
 ///
 /// # Errors
 /// It does not exist.
 pub async fn statuses(
     s: &InstanceService,
     id: InstanceId,
-    as_html: bool,
+    page_role: Option<Role>,
 ) -> Result<impl Stream<Item = Bytes> + Send + use<>> {
-    let render = move |instance| std::future::ready(status_event(instance, as_html));
+    let render = move |instance| std::future::ready(status_event(instance, page_role));
     let source = || changes_of(s, id).filter_map(render);
-    let key = InstanceStreamKey::Status { id, as_html };
+    let key = InstanceStreamKey::Status { id, page_role };
     // Subscribed before reading: a change in between is sent twice instead of being lost.
     let changes = s.streams().changes.subscribe(key, ROOM, source);
-    let now = status_event(s.get(id).await?, as_html);
+    let now = status_event(s.get(id).await?, page_role);
     Ok(stream::iter(now).chain(items(changes, || None)))
 }
 
-/// The new status block of an instance page; none if the template fails, which is a bug.
-pub fn status_part(instance: Instance) -> Option<String> {
-    let html = crate::web::html(
+/// The new status block of an instance page, as a role sees it; none if the template fails, which is a bug.
+pub fn status_part(instance: Instance, role: Role) -> Option<String> {
+    let html = html_with(
         &InstanceFragments {
             instance,
             here: String::new(),
         }
         .as_status(),
+        &role,
     )
     .ok()?;
     Some(format!(
@@ -199,10 +204,10 @@ pub fn status_part(instance: Instance) -> Option<String> {
     ))
 }
 
-/// A change of one instance for its page.
-pub(super) fn status_event(instance: Instance, as_html: bool) -> Option<Bytes> {
-    if as_html {
-        Some(SseEvent::default().data(status_part(instance)?))
+/// A change of one instance, for its page or, without a role, for a program.
+pub(super) fn status_event(instance: Instance, page_role: Option<Role>) -> Option<Bytes> {
+    if let Some(role) = page_role {
+        Some(SseEvent::default().data(status_part(instance, role)?))
     } else {
         SseEvent::default()
             .event("instance")

@@ -16,8 +16,7 @@ use crate::base::error::FieldError;
 use crate::base::ids::InstanceId;
 use crate::keeper::machine::RestartPolicy;
 use crate::view;
-use crate::web::PageFrame;
-use crate::web::{ConfirmPage, ConfirmQuestion};
+use crate::web::{ConfirmPage, ConfirmQuestion, PageFrame, html_with};
 
 /// The parts of pages that show one instance: its status and its row in lists.
 #[derive(Debug, JsonSchema, Serialize, Template)]
@@ -40,11 +39,11 @@ impl InstanceFragments {
 }
 
 impl crate::web::PageView for InstanceFragments {
-    fn block(&self, name: &str, _: &PageFrame) -> Option<askama::Result<String>> {
+    fn block(&self, name: &str, frame: &PageFrame) -> Option<askama::Result<String>> {
         Some(if name.starts_with("i-") {
-            crate::web::html(&self.as_row())
+            html_with(&self.as_row(), frame)
         } else {
-            crate::web::html(&self.as_status())
+            html_with(&self.as_status(), frame)
         })
     }
 }

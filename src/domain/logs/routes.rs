@@ -14,6 +14,7 @@ use super::service::{LogPosition, LogService};
 use super::views::{LogLinesFragment, LogPage, LogPart, ProgramRecord, skipped_text};
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
+use crate::base::role::Role;
 use crate::domain::instances::{ProgramName, streams};
 use crate::infra::log_store::{LogEvent, LogFilter, LogRecord, RecordFormat};
 use crate::web::negotiation::Representation;
@@ -42,7 +43,7 @@ pub async fn log(
             id,
             asked,
             sse::last_event_id(&headers),
-            want.asked.fragment,
+            want.page_role(),
         )
         .await?),
         Representation::Text => Ok(download(&logs, id, asked).await?),
@@ -147,8 +148,9 @@ async fn follow(
     id: InstanceId,
     asked: LogQuery,
     resume: Option<LogOffset>,
-    as_html: bool,
+    page_role: Option<Role>,
 ) -> Result<Response> {
+    let as_html = page_role.is_some();
     let selection = asked.selection;
     let resume = resume.filter(|offset| selection.has(*offset));
     let logs = logs.clone();
@@ -176,7 +178,7 @@ async fn follow(
         }
         LogPosition::End => {}
     }
-    let mut statuses = streams::statuses(logs.instances(), id, as_html)
+    let mut statuses = streams::statuses(logs.instances(), id, page_role)
         .await?
         .boxed();
     let status = statuses.next().await;

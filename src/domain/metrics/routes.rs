@@ -27,6 +27,7 @@ use super::views::MetricsComparePage;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
+use crate::base::role::Role;
 use crate::domain::instances::streams::status_part;
 use crate::web::negotiation::{MetricForms, ScrapeForms, SeriesForms};
 use crate::web::respond::{WHOLE_LIST_BYTES, count_fitting_in};
@@ -75,7 +76,7 @@ pub async fn show(
     ) {
         let asked = MetricQuery::read(params, Timestamp::now(), "6h")?;
         if want.form == Representation::EventStream {
-            return Ok(follow(board, id, asked, want.asked.fragment).await?);
+            return Ok(follow(board, id, asked, want.page_role()).await?);
         }
         let page = page_builder::page(
             &board.metrics,
@@ -414,7 +415,7 @@ async fn follow(
     board: MetricsRoutesState,
     id: InstanceId,
     asked: MetricQuery,
-    as_html: bool,
+    page_role: Option<Role>,
 ) -> Result<Response> {
     board.metrics.instance(id).await?;
     let rounds = board.metrics.rounds();
@@ -425,10 +426,9 @@ async fn follow(
         async move {
             loop {
                 rounds.changed().await.ok()?;
-                let event = if as_html {
-                    charts(&board, id, asked.clone(), length).await
-                } else {
-                    figures(&board, id).await
+                let event = match page_role {
+                    Some(role) => charts(&board, id, asked.clone(), length, role).await,
+                    None => figures(&board, id).await,
                 };
                 match event {
                     Ok(event) => return Some((event, (board, rounds))),
@@ -439,7 +439,7 @@ async fn follow(
             }
         }
     });
-    Ok(sse::respond(events, stop, as_html))
+    Ok(sse::respond(events, stop, page_role.is_some()))
 }
 
 async fn charts(
@@ -447,6 +447,7 @@ async fn charts(
     id: InstanceId,
     mut asked: MetricQuery,
     length: Duration,
+    role: Role,
 ) -> Result<Bytes> {
     let now = Timestamp::now();
     if !asked.choice.range.is_empty() {
@@ -456,7 +457,7 @@ async fn charts(
         (asked.stretch.from, asked.stretch.to) = (from, now);
     }
     let page = page_builder::page(&board.metrics, id, (asked.choice, asked.stretch), now).await?;
-    let status = status_part(page.instance.clone()).unwrap_or_default();
+    let status = status_part(page.instance.clone(), role).unwrap_or_default();
     let drawn = tokio::task::spawn_blocking(move || crate::web::html(&page.as_charts()));
     let html = drawn
         .await

@@ -37,7 +37,7 @@ where
     RouteTable::new()
 .add(get("/setup", "showSetup", "Shows the first page of setup and the unfinished setups.")
             .asks([rejected()])
-            .gives::<StepPage>(PAGE), routes::start)
+            .gives::<StepPage>(PAGE).for_admins(), routes::start)
 .add(post("/setup", "setUp", "Creates a configuration and an instance, and starts the instance. A form starts the step-by-step setup.")
             .takes([
                 text("name", "The name of the configuration and the instance.").longest(64).like("barn").required(),
@@ -88,7 +88,7 @@ where
 .add(get("/setup/watch/{id}", "watchSetup", "Shows a new instance until it is running, with the addresses for miners.")
             .about("The event stream sends `instance` events.")
             .gives::<WatchPage>(PAGE_OR_STREAM), routes::watch)
-.add(get("/setup/{id}/{step}", "showSetupStep", "Shows a step of a setup.").named(step()).asks([rejected()]).gives::<StepPage>(PAGE), routes::show)
+.add(get("/setup/{id}/{step}", "showSetupStep", "Shows a step of a setup.").named(step()).asks([rejected()]).gives::<StepPage>(PAGE).for_admins(), routes::show)
 .add(post(
             "/setup/{id}/{step}",
             "answerSetupStep",

@@ -245,7 +245,7 @@ pub async fn watch(
         let miners = s.miners(&instance).await?;
         return want.respond(&WatchPage::new(instance, miners));
     }
-    let as_html = want.asked.fragment;
+    let page_role = want.page_role();
     // Subscribe before reading, so that a change in between is sent twice rather than lost.
     let changes = changes_of(s.instances(), id);
     let now = s.instances().get(id).await?;
@@ -255,8 +255,8 @@ pub async fn watch(
         async move {
             // A start may choose other ports.
             let page = WatchPage::new(instance.clone(), s.miners(&instance).await.ok()?);
-            if as_html {
-                page.part().map(|html| SseEvent::default().data(html))
+            if let Some(role) = page_role {
+                page.part(role).map(|html| SseEvent::default().data(html))
             } else {
                 SseEvent::default().event("instance").json_data(&page).ok()
             }
@@ -265,7 +265,7 @@ pub async fn watch(
     Ok(sse::respond(
         stream::iter([now]).chain(changes).filter_map(event),
         stop,
-        as_html,
+        page_role.is_some(),
     ))
 }
 

@@ -89,7 +89,7 @@ where
 .add(get("/updates/install", "askInstall", "Shows the confirmation page for an installation, for browsers.")
             .asks([version("Release to install. Default: the latest that can be installed here.")])
             .gives::<InstallPage>(PAGE)
-            .fails(&[404, 409]), routes::ask_install)
+            .fails(&[404, 409]).for_operators(), routes::ask_install)
 .add(post("/updates/install", "installClient", "Installs a client from a release, a build or a file on this machine.")
             .may_take([
                 version("Version to install. Default: the latest release that can be installed here."),
@@ -112,7 +112,7 @@ where
 .add(get("/updates/switch", "askSwitch", "Shows the confirmation page for a switch, for browsers.")
             .asks([version("Name of an installed client.").like("0.6.0")])
             .gives::<SwitchPage>(PAGE)
-            .fails(&[404, 409]), routes::ask_switch)
+            .fails(&[404, 409]).for_operators(), routes::ask_switch)
 .add(post("/updates/switch", "switchClient", "Switches instances to an installed client, one at a time.")
             .takes([
                 version("Name of the installed client.").like("0.6.0").required(),
@@ -143,7 +143,7 @@ where
             "Shows the confirmation page for removing an installed client, for browsers.",
         )
         .named(name())
-        .gives::<ConfirmPage<ClientRemoval>>(PAGE), routes::ask_remove)
+        .gives::<ConfirmPage<ClientRemoval>>(PAGE).for_admins(), routes::ask_remove)
 .add(post("/updates/installed/{name}/delete", "removeClientByForm", "Same as DELETE, for forms.")
             .named(name())
             .acts([])

@@ -24,12 +24,13 @@ use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::JobId;
+use crate::base::role::Role;
 use crate::web::extract::{EmptyForm, MaybeInput, MemberReader, PathId};
 use crate::web::negotiation::{Offers, PageOrStream, Representation};
 use crate::web::sse::SseEvent;
 use crate::web::{
     ChangeResponse, MessageResponse, ProblemResponse, QueryParams, Reply, RequestContext,
-    RequestInput, sse,
+    RequestInput, html_with, sse,
 };
 
 const HERE: &str = "/updates";
@@ -148,17 +149,17 @@ pub async fn job(
 ) -> Reply {
     let job = updates.job(id).await?;
     if want.form == Representation::EventStream {
-        return Ok(follow(&updates, job, want.asked.fragment));
+        return Ok(follow(&updates, job, want.page_role()));
     }
     want.respond(&JobPage { job })
 }
 
 /// The job now and after each change, until it has finished.
-fn follow(updates: &UpdateService, job: UpdateJob, as_html: bool) -> Response {
+fn follow(updates: &UpdateService, job: UpdateJob, page_role: Option<Role>) -> Response {
     let (id, told) = (job.id, updates.follow());
     let event = move |job: UpdateJob| {
-        if as_html {
-            let html = crate::web::html(&JobPage { job }.as_job()).ok()?;
+        if let Some(role) = page_role {
+            let html = html_with(&JobPage { job }.as_job(), &role).ok()?;
             return Some(SseEvent::default().data(format!(
                 "<hx-partial hx-target=\"#job\" hx-swap=\"outerMorph\">{html}</hx-partial>"
             )));
@@ -181,7 +182,7 @@ fn follow(updates: &UpdateService, job: UpdateJob, as_html: bool) -> Response {
     let events = stream::iter([job])
         .chain(changes)
         .filter_map(move |job| std::future::ready(event(job)));
-    sse::respond(events, updates.stop().clone(), as_html)
+    sse::respond(events, updates.stop().clone(), page_role.is_some())
 }
 
 /// `POST /updates/jobs/{id}/cancel`.

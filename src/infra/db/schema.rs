@@ -59,6 +59,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    alert_mutes (id) {
+        id -> Text,
+        instance_id -> Nullable<Text>,
+        tag -> Nullable<Text>,
+        rule_id -> Nullable<Text>,
+        starts_at -> BigInt,
+        ends_at -> BigInt,
+        comment -> Text,
+        author -> Text,
+    }
+}
+
+diesel::table! {
     alert_rules (id) {
         id -> Text,
         name -> Text,
@@ -72,13 +85,6 @@ diesel::table! {
         quiet_to -> Nullable<Integer>,
         enabled -> Bool,
         created_at -> BigInt,
-    }
-}
-
-diesel::table! {
-    alert_silences (instance_id) {
-        instance_id -> Text,
-        until -> BigInt,
     }
 }
 
@@ -417,7 +423,6 @@ diesel::table! {
 diesel::joinable!(alert_deliveries -> alert_channels (channel_id));
 diesel::joinable!(alert_memories -> alert_rules (rule_id));
 diesel::joinable!(alert_memories -> instances (instance_id));
-diesel::joinable!(alert_silences -> instances (instance_id));
 diesel::joinable!(configuration_revisions -> configurations (configuration_id));
 diesel::joinable!(events -> instances (instance_id));
 diesel::joinable!(instances -> configurations (config_id));
@@ -436,9 +441,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     alert_channels,
     alert_deliveries,
     alert_memories,
+    alert_mutes,
     alert_rule_channels,
     alert_rules,
-    alert_silences,
     instances
 );
 diesel::allow_tables_to_appear_in_same_query!(instances, miner_logs, miners);

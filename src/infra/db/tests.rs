@@ -111,6 +111,25 @@ fn every_migration_can_be_undone_and_done_again() {
 }
 
 #[test]
+fn mutes_of_instances_survive_the_change_to_mutes_of_anything() {
+    let mut c = SqliteConnection::establish(":memory:").unwrap();
+    c.run_pending_migrations(MIGRATIONS).unwrap();
+    let former = "SELECT name FROM sqlite_master WHERE name = 'alert_silences'";
+    while names(&mut c, former).is_empty() {
+        c.revert_last_migration(MIGRATIONS).unwrap();
+    }
+    c.batch_execute(
+        "INSERT INTO configurations (id, name, config_json, created_at, updated_at) VALUES ('c', 'c', '{}', 0, 0);
+         INSERT INTO instances (id, name, config_id, created_at, updated_at) VALUES ('i', 'i', 'c', 0, 0);
+         INSERT INTO alert_silences VALUES ('i', 4102444800000);",
+    )
+    .unwrap();
+    c.run_pending_migrations(MIGRATIONS).unwrap();
+    let kept = "SELECT instance_id || ' ' || ends_at || ' ' || (starts_at < ends_at) || ' ' || length(id) AS name FROM alert_mutes";
+    assert_eq!(names(&mut c, kept), ["i 4102444800000 1 36"]);
+}
+
+#[test]
 fn a_newer_database_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     Db::open(dir.path()).unwrap();

@@ -21,7 +21,7 @@ fn outage() -> Duration {
     Duration::from_secs(seconds)
 }
 
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "/",
     "/instances",
     "/saved-configs",
@@ -29,6 +29,7 @@ const PAGES: [&str; 14] = [
     "/events",
     "/alerts",
     "/alerts/deliveries",
+    "/alerts/mutes",
     "/backups",
     "/updates",
     "/account",

@@ -4,12 +4,12 @@ mod audit;
 mod first_login;
 mod lists;
 mod logins;
+mod offered_controls;
 mod permissions;
 mod second_factor;
 mod set_password;
 mod tokens;
 mod users;
-mod visible_forms;
 
 use crate::harness::answer::Answer;
 use crate::harness::{Manager, PROGRAM};

@@ -25,10 +25,25 @@ const SHOWN_TO_ADMINS: &[&str] = &[
     "/backups/{id}",
     "/backups/{id}/delete",
     "/saved-configs/{id}/secret",
+    // Forms that only admins can send.
+    "/alerts/channels/new",
+    "/alerts/channels/{id}/delete",
+    "/alerts/rules/new",
+    "/alerts/rules/{id}/delete",
+    "/alerts/unreadable/{id}/delete",
+    "/instances/new",
+    "/instances/{id}/delete",
+    "/saved-configs/new",
+    "/saved-configs/import",
+    "/saved-configs/{id}/edit",
+    "/saved-configs/{id}/delete",
+    "/setup",
+    "/setup/{id}/{step}",
+    "/updates/installed/{name}/delete",
 ];
 
 /// GETs for operators and admins.
-const SHOWN_TO_OPERATORS: &[&str] = &["/node/check"];
+const SHOWN_TO_OPERATORS: &[&str] = &["/node/check", "/updates/install", "/updates/switch"];
 
 /// Changes that a viewer may make: to their own account, and requests that change nothing.
 const OF_VIEWERS: &[(&str, &str)] = &[
@@ -59,9 +74,9 @@ const OF_OPERATORS: &[(&str, &str)] = &[
     ("post", "/health/{id}/check"),
     ("post", "/health/{id}/cures"),
     ("patch", "/health/{id}/cures"),
-    ("post", "/alerts/silences"),
-    ("delete", "/alerts/silences/{id}"),
-    ("post", "/alerts/silences/{id}/delete"),
+    ("post", "/alerts/mutes"),
+    ("delete", "/alerts/mutes/{id}"),
+    ("post", "/alerts/mutes/{id}/delete"),
     ("post", "/alerts/channels/{id}/test"),
     ("post", "/alerts/deliveries/{id}/again"),
     ("post", "/updates/check"),

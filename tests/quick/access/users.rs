@@ -232,7 +232,7 @@ async fn a_viewer_is_told_what_is_missing() {
         .problem(403);
     assert_eq!(
         said["detail"],
-        "This requires the admin role; viewer has the viewer role. An admin can change roles."
+        "This requires the admin role; viewer has the viewer role. An admin can change roles. The admin is ada."
     );
     viewer.page(&manager, "/users").await.page(403);
     assert_eq!(

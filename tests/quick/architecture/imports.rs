@@ -32,6 +32,7 @@ const DOMAINS: [&str; 16] = [
     "access",
     "backups",
     "configs",
+    "mutes",
     "instances",
     "logs",
     "node",

@@ -37,7 +37,7 @@ fn nasty_answer(path: &str) -> serde_json::Value {
             "job": { "id": NASTY, "message": NASTY }, "releases": [{ "tag": NASTY, "asset": { "state": NASTY, "why": NASTY } }] })
         }
         "alerts" => {
-            json!({ "standing": [{ "instance": NASTY, "rule": NASTY }], "silences": [{ "instance": NASTY, "until": NASTY }] })
+            json!({ "standing": [{ "instance": NASTY, "rule": NASTY }], "mutes": [{ "target": NASTY, "name": NASTY, "until": NASTY, "comment": NASTY }] })
         }
         path if path.ends_with("/logs") => {
             json!({ "last": 1, "logs": [{ "level": NASTY, "timestamp": NASTY, "target": NASTY, "message": NASTY }] })

@@ -5,6 +5,7 @@ use crate::harness::answer::Answer;
 use crate::harness::{Manager, Plan, until};
 use jd_manager::base::clock::{SystemClock, Timestamp};
 use jd_manager::domain::alerts::{Alerts, InstanceObservation};
+use jd_manager::domain::instances::InstanceTags;
 use jd_manager::infra::db::Db;
 use jd_manager::infra::notify::NotifySender;
 use jd_manager::keeper::machine::InstanceState;
@@ -97,13 +98,7 @@ async fn before_there_is_a_channel_the_page_says_what_to_do_first() {
         "tell_cleared": true, "channels": [], "enabled": true,
     });
     assert_eq!(all["rules"][0], down);
-    for empty in [
-        "channels",
-        "silences",
-        "deliveries",
-        "standing",
-        "unreadable",
-    ] {
+    for empty in ["channels", "mutes", "deliveries", "standing", "unreadable"] {
         assert_eq!(all[empty], json!([]), "{empty}");
     }
     let part = manager.fragment("/alerts", "main#main").await.fragment(200);
@@ -613,82 +608,6 @@ async fn a_rule_is_made_and_changed_in_forms() {
     bare(&manager, "GET", &at).await.problem(404);
 }
 
-#[tokio::test]
-async fn an_instance_is_silenced_for_a_while() {
-    let manager = Manager::start().await;
-    let id = manager.instance("barn").await;
-    let path = "/api/alerts/silences";
-    for (body, named) in [
-        (json!({}), vec!["/instance_id", "/minutes"]),
-        (
-            json!({ "instance_id": id, "minutes": 31 }),
-            vec!["/minutes"],
-        ),
-        (
-            json!({ "instance_id": id, "minutes": 100_000 }),
-            vec!["/minutes"],
-        ),
-        (
-            json!({ "instance_id": NOBODY, "minutes": 30 }),
-            vec!["/instance_id"],
-        ),
-        (
-            json!({ "instance_id": "barn", "minutes": 30 }),
-            vec!["/instance_id"],
-        ),
-    ] {
-        assert_eq!(
-            send(&manager, "POST", path, &body).await.pointers(),
-            named,
-            "{body}"
-        );
-    }
-    let made = send(
-        &manager,
-        "POST",
-        path,
-        &json!({ "instance_id": id, "minutes": 120 }),
-    )
-    .await
-    .json(200);
-    let silences = manager.json("/api/alerts").await["silences"].clone();
-    assert_eq!(
-        silences,
-        json!([{ "instance_id": id, "instance": "barn", "until": made["until"] }])
-    );
-    assert_eq!(
-        bare(&manager, "DELETE", &format!("{path}/{id}"))
-            .await
-            .json(200)["success"],
-        true
-    );
-    bare(&manager, "DELETE", &format!("{path}/{id}"))
-        .await
-        .problem(404);
-    let here = format!("/instances/{id}");
-    let silenced = form(
-        &manager,
-        "/alerts/silences",
-        &[("instance_id", &id), ("minutes", "30"), ("next", &here)],
-    )
-    .await;
-    assert_eq!(
-        (silenced.status, silenced.header("location")),
-        (303, Some(here.as_str()))
-    );
-    let page = manager.ask("/alerts", "text/html").await.page(200);
-    assert_eq!(
-        page.attrs("form[action^='/alerts/silences/']", "action"),
-        [format!("/alerts/silences/{id}/delete")]
-    );
-    let ended = form(&manager, &format!("/alerts/silences/{id}/delete"), &[]).await;
-    assert_eq!(
-        (ended.status, ended.header("location")),
-        (303, Some("/alerts"))
-    );
-    assert_eq!(manager.json("/api/alerts").await["silences"], json!([]));
-}
-
 /// Simulates that an instance was down for over a minute while the manager was not running.
 async fn seen_down(manager: &Manager, id: &str) {
     let db = Db::open(&manager.data_dir()).unwrap();
@@ -700,6 +619,7 @@ async fn seen_down(manager: &Manager, id: &str) {
         let seen = InstanceObservation {
             instance: id.parse().unwrap(),
             name: "barn".into(),
+            tags: InstanceTags::default(),
             at: Timestamp(Timestamp::now().0 - seconds * 1000),
             is_wanted: true,
             is_at_rest: false,
@@ -867,7 +787,7 @@ async fn each_address_takes_its_methods_only() {
         ("/api/alerts", vec!["GET", "HEAD"]),
         ("/api/alerts/channels", vec!["POST"]),
         ("/api/alerts/rules", vec!["POST"]),
-        ("/api/alerts/silences", vec!["POST"]),
+        ("/api/alerts/mutes", vec!["GET", "HEAD", "POST"]),
         ("/api/alerts/deliveries", vec!["GET", "HEAD"]),
     ] {
         let refused = bare(&manager, "PATCH", path).await;

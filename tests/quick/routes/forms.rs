@@ -166,7 +166,7 @@ async fn errors_that_no_form_can_cause_are_told_plainly_too() {
         ("GET", "/updates/switch?version=.."),
         ("POST", "/instances/actions"),
         ("POST", "/updates/switch"),
-        ("POST", "/alerts/silences"),
+        ("POST", "/alerts/mutes"),
         ("POST", "/keys/generate"),
         ("POST", "/updates/upload"),
         ("POST", "/saved-configs"),

@@ -17,6 +17,7 @@ mod log_limits;
 mod logs;
 mod metrics;
 mod miners;
+mod mutes;
 mod node;
 mod saved_configs;
 mod scrape;

@@ -1,9 +1,11 @@
 //! Tests from observations to deliveries, on a real database.
 
 use super::*;
+use crate::base::actor::Actor;
 use crate::base::clock::Clock as _;
 use crate::domain::alerts::model::ObservedMiner;
 use crate::domain::alerts::samples::{AlertTestBed, TestReceiver, check, until};
+use crate::domain::mutes::{MuteDraft, MuteScope};
 use serde_json::json;
 
 #[tokio::test]
@@ -202,8 +204,8 @@ async fn what_a_silence_holds_back_is_told_when_it_still_lasts() {
     let (barn, shed) = (world.instance("barn").await, world.instance("shed").await);
     world.channel("phone", "http://127.0.0.1:9/").await;
     world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0, "clear_s": 0 })).await;
-    world.alerts.silence(barn, 30).await.unwrap();
-    world.alerts.silence(shed, 30).await.unwrap();
+    world.mute(MuteScope::Instance(barn), 30).await;
+    world.mute(MuteScope::Instance(shed), 30).await;
     world
         .alerts
         .observe(vec![world.down(barn), world.down(shed)])
@@ -218,6 +220,79 @@ async fn what_a_silence_holds_back_is_told_when_it_still_lasts() {
     world.pass(1);
     world.alerts.tick().await;
     assert_eq!(world.titles().await, ["barn: not running"]);
+}
+
+#[tokio::test]
+async fn a_mute_by_tag_rule_or_of_everything_holds_messages_back_and_alerts_are_shown() {
+    let world = AlertTestBed::new().without_rules().await;
+    let barn = world.instance("barn").await;
+    world.channel("phone", "http://127.0.0.1:9/").await;
+    let condition = json!({ "kind": "state", "is": "not-running" });
+    let rule = json!({ "condition": condition, "for_s": 0, "clear_s": 0 });
+    let rule = world.rule(rule).await.id;
+    world.sql("UPDATE instances SET tags = '[\"Night\"]'").await;
+    let down = || InstanceObservation {
+        tags: InstanceTags::new(["Night"]).unwrap(),
+        ..world.down(barn)
+    };
+    for (number, scope) in [
+        MuteScope::Tag("night".into()),
+        MuteScope::Rule(rule),
+        MuteScope::All,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mute = world.mute(scope.clone(), 30).await;
+        world.alerts.observe(vec![down()]).await.unwrap();
+        assert_eq!(world.titles().await.len(), number * 2, "{scope}");
+        let standing = world.alerts.everything().await.unwrap().standing;
+        assert_eq!(standing[0].muted_until, Some(mute.until), "{scope}");
+        assert_eq!(standing[0].told, None);
+        // It lasts beyond the mute: one message at its end, and one when it is over.
+        world.alerts.mutes().end(mute.id).await.unwrap();
+        world.pass(1);
+        world.alerts.tick().await;
+        world.alerts.tick().await;
+        assert_eq!(world.titles().await[number * 2..], ["barn: not running"]);
+        world.alerts.observe(vec![world.well(barn)]).await.unwrap();
+        assert_eq!(world.titles().await.len(), number * 2 + 2, "{scope}");
+    }
+    // A mute that starts later, and one of another tag.
+    let draft = MuteDraft {
+        from: world.clock.now().after(Duration::from_secs(60)),
+        until: world.clock.now().after(Duration::from_secs(120)),
+        comment: String::new(),
+    };
+    let actor = Actor::manager("test");
+    let mutes = world.alerts.mutes();
+    mutes.create(MuteScope::All, draft, &actor).await.unwrap();
+    world.mute(MuteScope::Tag("day".into()), 30).await;
+    world.alerts.observe(vec![down()]).await.unwrap();
+    assert_eq!(world.titles().await.len(), 7);
+}
+
+/// A problem that was reported and ends while muted is reported as resolved at the end of the mute.
+#[tokio::test]
+async fn what_was_reported_before_a_mute_is_reported_as_resolved_after_it() {
+    let world = AlertTestBed::new().without_rules().await;
+    let barn = world.instance("barn").await;
+    world.channel("phone", "http://127.0.0.1:9/").await;
+    let condition = json!({ "kind": "state", "is": "not-running" });
+    world
+        .rule(json!({ "condition": condition, "for_s": 0, "clear_s": 0 }))
+        .await;
+    world.alerts.observe(vec![world.down(barn)]).await.unwrap();
+    world.mute(MuteScope::All, 30).await;
+    world.alerts.observe(vec![world.well(barn)]).await.unwrap();
+    assert_eq!(world.titles().await.len(), 1);
+    assert!(world.alerts.everything().await.unwrap().standing.is_empty());
+    world.pass(1800);
+    world.alerts.tick().await;
+    assert_eq!(
+        world.titles().await[1..],
+        ["barn: resolved (was: not running)"]
+    );
 }
 
 #[tokio::test]
@@ -381,7 +456,7 @@ async fn what_has_been_done_for_a_month_is_forgotten() {
     world
         .sql("UPDATE alert_deliveries SET state = 'failed' WHERE id = 2")
         .await;
-    world.alerts.silence(barn, 30).await.unwrap();
+    world.mute(MuteScope::Instance(barn), 30).await;
     world.pass(30 * 86_400 - 1);
     world.alerts.prune().await.unwrap();
     assert_eq!(world.titles().await.len(), 3);

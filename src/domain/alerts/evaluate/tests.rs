@@ -4,6 +4,7 @@ use super::*;
 use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
 use crate::domain::alerts::samples::check;
+use crate::domain::instances::InstanceTags;
 use std::collections::BTreeMap;
 use strum::IntoEnumIterator;
 
@@ -11,6 +12,7 @@ fn seen(state: InstanceState, is_wanted: bool) -> InstanceObservation {
     InstanceObservation {
         instance: InstanceId::random(),
         name: "barn".into(),
+        tags: InstanceTags::default(),
         at: Timestamp(0),
         is_wanted,
         is_at_rest: false,

@@ -49,7 +49,7 @@ async fn the_rules_that_come_with_it_send_one_message_for_one_incident() {
     world.alerts.tick().await;
     assert_eq!(
         world.titles().await[1..],
-        ["barn: resolved (was: not running)"]
+        ["barn: resolved (was: not running because the template provider refused the connection)"]
     );
 }
 
@@ -166,7 +166,9 @@ async fn an_outage_of_many_instances_is_one_message_and_its_end_another() {
     }
     assert_eq!(
         world.titles().await[1..],
-        ["10 instances: resolved (was: not running)"]
+        [
+            "10 instances: resolved (was: not running because the template provider refused the connection)"
+        ]
     );
     // The pool is gone: some clients exit, the others mine solo.
     for (number, (id, name)) in ids.iter().enumerate() {

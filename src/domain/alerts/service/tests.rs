@@ -1,8 +1,12 @@
 //! Tests of channels, rules and mutes on a real database.
 
 use super::*;
+use crate::base::actor::Actor;
+use crate::base::ids::MuteId;
 use crate::domain::alerts::samples::{AlertTestBed, TestReceiver};
+use crate::domain::mutes::{MuteDraft, MuteScope};
 use serde_json::json;
+use std::slice;
 
 fn draft(body: serde_json::Value) -> ChannelDraft {
     ChannelDraft::of(body)
@@ -27,7 +31,7 @@ async fn a_new_database_has_rules_and_no_channel() {
     assert!(
         all.channels.is_empty()
             && all.deliveries.is_empty()
-            && all.silences.is_empty()
+            && all.mutes.is_empty()
             && all.standing.is_empty()
     );
 }
@@ -141,30 +145,38 @@ async fn a_test_is_sent_at_once_and_its_end_is_told() {
 }
 
 #[tokio::test]
-async fn a_silence_lasts_for_one_of_four_times_and_can_be_ended() {
+async fn a_mute_lasts_until_its_end_and_can_be_ended() {
     let world = AlertTestBed::new();
     let barn = world.instance("barn").await;
-    assert!(matches!(
-        world.alerts.silence(barn, 31).await,
-        Err(Error::Invalid(_))
-    ));
-    assert!(matches!(
-        world.alerts.silence(InstanceId::random(), 30).await,
-        Err(Error::Invalid(_))
-    ));
-    world.alerts.silence(barn, 1440).await.unwrap();
-    let silence = world.alerts.silence(barn, 30).await.unwrap();
-    assert_eq!(
-        (silence.instance.as_str(), silence.until),
-        ("barn", world.clock.now().after(Duration::from_secs(1800)))
-    );
-    assert_eq!(world.alerts.everything().await.unwrap().silences, [silence]);
+    let mutes = async || world.alerts.everything().await.unwrap().mutes;
+    for scope in [
+        MuteScope::Instance(InstanceId::random()),
+        MuteScope::Rule(RuleId::random()),
+    ] {
+        let draft = MuteDraft {
+            from: world.clock.now(),
+            until: world.clock.now().after(Duration::from_secs(60)),
+            comment: String::new(),
+        };
+        let actor = Actor::manager("test");
+        let refused = world.alerts.mutes().create(scope, draft, &actor).await;
+        assert!(matches!(refused, Err(Error::Invalid(_))));
+    }
+    let long = world.mute(MuteScope::Instance(barn), 1440).await;
+    let short = world.mute(MuteScope::Instance(barn), 30).await;
+    assert_eq!(mutes().await, [short, long.clone()]);
     world.pass(1800);
-    assert!(world.alerts.everything().await.unwrap().silences.is_empty());
-    world.alerts.silence(barn, 120).await.unwrap();
-    world.alerts.end_silence(barn).await.unwrap();
-    assert!(matches!(
-        world.alerts.end_silence(barn).await,
-        Err(Error::NotFound { .. })
-    ));
+    assert_eq!(mutes().await, slice::from_ref(&long));
+    world.alerts.mutes().end(long.id).await.unwrap();
+    assert!(mutes().await.is_empty());
+    let again = world.alerts.mutes().end(long.id).await;
+    assert!(matches!(again, Err(Error::Conflict(_))));
+    let unknown = world.alerts.mutes().end(MuteId::random()).await;
+    assert!(matches!(unknown, Err(Error::NotFound { .. })));
+    // Those that ended are kept for a while.
+    let (all, total) = world.alerts.mutes().part(0, 100).await.unwrap();
+    assert_eq!((all.len(), total), (2, 2));
+    world.pass(31 * 86_400);
+    world.alerts.prune().await.unwrap();
+    assert_eq!(world.alerts.mutes().part(0, 100).await.unwrap().1, 0);
 }

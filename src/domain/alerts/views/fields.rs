@@ -13,6 +13,8 @@ pub enum FieldInput {
     Secret,
     /// A time of day.
     Time,
+    /// A date and a time of day in the machine's time zone.
+    LocalTime,
     /// One of several.
     Choice,
 }
@@ -63,6 +65,7 @@ impl AlertFormField {
         match self.input {
             FieldInput::Secret => "password",
             FieldInput::Time => "time",
+            FieldInput::LocalTime => "datetime-local",
             _ => "text",
         }
     }

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::ChannelView;
-use crate::base::clock::Timestamp;
-use crate::base::ids::{ChannelId, InstanceId, RuleId};
+use super::mutes::MuteView;
+use crate::base::ids::{ChannelId, RuleId};
 use crate::domain::alerts::channel_kinds::KINDS;
 use crate::domain::alerts::model::AlertRule;
 
@@ -31,15 +31,13 @@ pub struct RuleResponse {
     pub rule: AlertRule,
 }
 
-/// An instance is muted.
+/// Something is muted.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct SilenceResponse {
+pub struct MuteResponse {
     /// The result in a sentence.
     pub message: String,
-    /// The id of the instance.
-    pub instance_id: InstanceId,
-    /// When the mute ends.
-    pub until: Timestamp,
+    /// The mute.
+    pub mute: MuteView,
 }
 
 /// The available channel types.

@@ -90,7 +90,7 @@ impl World {
         let rows = self.own.read(|c| Ok(queries::all(c)?)).await.unwrap();
         let instances = rows
             .into_iter()
-            .map(|row| self.lists.instances.assemble(row));
+            .map(|row| self.lists.instances.assemble(row, &MuteSet::default()));
         let instances: Vec<Instance> = instances.collect();
         let notices = self.notices.list();
         let total = instances.len();

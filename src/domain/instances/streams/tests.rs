@@ -74,10 +74,10 @@ fn listing(attention: Option<bool>) -> ListQuery {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_rendered_once_per_representation() {
     let (world, lists, [id, other]) = world().await;
-    let open = |as_html, attention| {
+    let open = |page_role, attention| {
         let lists = lists.clone();
         let responses =
-            (0..READERS).map(move |_| follow(lists.clone(), listing(attention), as_html));
+            (0..READERS).map(move |_| follow(lists.clone(), listing(attention), page_role));
         async move {
             join_all(responses)
                 .await
@@ -86,10 +86,10 @@ async fn a_change_is_rendered_once_per_representation() {
                 .collect::<Vec<_>>()
         }
     };
-    let mut json = open(false, None).await;
-    let mut pages = open(true, None).await;
-    let mut calm = open(true, Some(false)).await;
-    let statuses = (0..READERS).map(|_| statuses(&lists.instances, id, false));
+    let mut json = open(None, None).await;
+    let mut pages = open(Some(Role::Admin), None).await;
+    let mut calm = open(Some(Role::Admin), Some(false)).await;
+    let statuses = (0..READERS).map(|_| statuses(&lists.instances, id, None));
     let mut statuses: Vec<_> = join_all(statuses)
         .await
         .into_iter()
@@ -135,7 +135,7 @@ async fn a_change_is_rendered_once_per_representation() {
         assert!(quiet.is_err());
     }
     // A new reader gets the whole page at once, without another rendering.
-    let mut late = body(follow(lists.clone(), listing(None), true).await);
+    let mut late = body(follow(lists.clone(), listing(None), Some(Role::Admin)).await);
     let whole = next(&mut late).await;
     assert!(String::from_utf8_lossy(&whole).contains("#table"));
     // A deleted instance is a change of the list.
@@ -163,7 +163,7 @@ async fn events_are_rendered_once_and_none_is_lost_or_repeated() {
     add_events(&world.own, id, 3).await;
     let open = |of, after| {
         let lists = lists.clone();
-        async move { body(follow_events(lists, of, after, false).await.unwrap()) }
+        async move { body(follow_events(lists, of, after, None).await.unwrap()) }
     };
     let mut readers = join_all((0..READERS).map(|_| open(None, None))).await;
     // One that reconnects, one of another instance, and one that does not read.

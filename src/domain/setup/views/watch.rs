@@ -4,9 +4,11 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::base::role::Role;
 use crate::domain::instances::{Instance, MinerAddress, MinerProtocol};
 use crate::domain::setup::finish::v2_urls;
 use crate::keeper::machine::InstanceState;
+use crate::web::html_with;
 
 /// `GET /setup/watch/{id}`.
 #[derive(Debug, Template, JsonSchema, Serialize)]
@@ -37,9 +39,9 @@ impl WatchPage {
         }
     }
 
-    /// The part of the page that changes, as a replacement.
-    pub fn part(&self) -> Option<String> {
-        let html = crate::web::html(&self.as_standing()).ok()?;
+    /// The part of the page that changes, as a replacement, as a role sees it.
+    pub fn part(&self, role: Role) -> Option<String> {
+        let html = html_with(&self.as_standing(), &role).ok()?;
         Some(format!(
             "<hx-partial hx-target=\"#standing\" hx-swap=\"outerMorph\">{html}</hx-partial>"
         ))

@@ -2,8 +2,9 @@
 //!
 //! This module defines the order of the steps: template provider, pool, services, miners, and each
 //! way to exit. One task runs all steps; the monitoring API, connections to the miner port and
-//! SIGINT have their own tasks. It never connects to a real template provider or pool: those in the
-//! configuration only appear in the log. It is one file because the order of the steps is its
+//! SIGINT have their own tasks. It never speaks with a real template provider or pool: those in the
+//! configuration only appear in the log, unless a flag opens a connection to the template provider
+//! ([`super::provider_link`]). It is one file because the order of the steps is its
 //! purpose.
 
 use super::SimulatorArgs;
@@ -14,6 +15,7 @@ use super::faults::{self, MemoryBallast, StartFailure};
 use super::line_counter::NumberedLines;
 use super::log_lines::{SimulatedLine, SimulatedLog, script};
 use super::monitoring;
+use super::provider_link::ProviderLink;
 use super::scripts as say;
 use super::services::SimulatedServices;
 use crate::keeper::level::LogLevel;
@@ -108,6 +110,20 @@ async fn at(moment: Option<Instant>) {
     }
 }
 
+/// Waits until the template provider is lost: at the given time, or when the connection ends.
+async fn lost(moment: Option<Instant>, link: &mut Option<ProviderLink>) {
+    let closed = async {
+        match link {
+            Some(link) => link.closed().await,
+            None => std::future::pending().await,
+        }
+    };
+    select! {
+        () = at(moment) => {}
+        () = closed => {}
+    }
+}
+
 /// Why a mining session ends.
 enum SessionEnd {
     /// The pool is gone. Continue with the next pool, or without one.
@@ -132,6 +148,8 @@ struct SimulatedClient {
     losses: Option<(Option<Instant>, Option<Instant>)>,
     numbered: Option<NumberedLines>,
     ballast: Option<MemoryBallast>,
+    /// The connection to the template provider, if a flag asks for one.
+    link: Option<ProviderLink>,
 }
 
 impl SimulatedClient {
@@ -161,6 +179,7 @@ impl SimulatedClient {
             losses: None,
             numbered: None,
             ballast: None,
+            link: None,
             config,
             args,
             log,
@@ -203,7 +222,7 @@ impl SimulatedClient {
         }
     }
 
-    async fn find_template_provider(&self) -> Result<(), u8> {
+    async fn find_template_provider(&mut self) -> Result<(), u8> {
         let tp = match &self.config.template_provider {
             SimulatedTemplateProvider::Core { socket, .. } => {
                 self.say(say::CORE, &[("socket", &socket.display())]);
@@ -211,10 +230,21 @@ impl SimulatedClient {
             }
             SimulatedTemplateProvider::Sv2 { address } => address.clone(),
         };
-        if self.fails_with(StartFailure::TemplateProvider) {
+        let is_refused = self.fails_with(StartFailure::TemplateProvider);
+        if is_refused || self.args.connect {
             // The real client does not check for an interrupt until it has given up.
             for attempt in 1..=3 {
-                let error = format!("{:?}", refused());
+                let link = match is_refused {
+                    true => Err(refused()),
+                    false => ProviderLink::open(&tp).await,
+                };
+                let error = match link {
+                    Ok(link) => {
+                        self.link = Some(link);
+                        break;
+                    }
+                    Err(error) => format!("{error:?}"),
+                };
                 self.say(
                     say::TEMPLATE_PROVIDER_REFUSES,
                     &[("attempt", &attempt), ("error", &error)],
@@ -223,6 +253,8 @@ impl SimulatedClient {
                     sleep(self.args.retry_pause).await;
                 }
             }
+        }
+        if is_refused || (self.args.connect && self.link.is_none()) {
             self.say(say::TRIES_EXHAUSTED, &[]);
             self.say(say::NO_TEMPLATE_PROVIDER, &[]);
             self.say(say::STOPPED, &[]);
@@ -370,7 +402,7 @@ impl SimulatedClient {
                     services.stop().await;
                     return SessionEnd::End(0);
                 }
-                () = at(template_provider_lost) => {
+                () = lost(template_provider_lost, &mut self.link) => {
                     let core = matches!(self.config.template_provider, SimulatedTemplateProvider::Core { .. });
                     self.say(if core { say::CORE_LOST } else { say::TEMPLATE_PROVIDER_LOST }, &[]);
                     let miners = Some(self.world.close());

@@ -23,6 +23,7 @@ mod line_counter;
 pub(in crate::programs) mod log_lines;
 mod messages;
 mod monitoring;
+mod provider_link;
 mod scripts;
 pub(in crate::programs) mod services;
 
@@ -66,6 +67,9 @@ pub struct SimulatorArgs {
     /// Time until the template provider answers
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = "Simulation")]
     startup_delay: Duration,
+    /// Connect to the template provider, and fail like the real client without it
+    #[arg(long, help_heading = "Simulation")]
+    connect: bool,
     /// Pause between two connection attempts to a template provider; half of it for a pool
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration, help_heading = "Simulation")]
     retry_pause: Duration,
