@@ -56,7 +56,7 @@
     at = -1;
     let table = document.getElementById(next.dataset.table)?.querySelector('tbody');
     if (!table) {
-      const answer = await fetch(next.dataset.rows, { headers: { 'HX-Request': 'true', 'HX-Target': next.dataset.table } });
+      const answer = await fetch(next.dataset.rows, { headers: { 'HX-Request': 'true', 'HX-Target': `div#${next.dataset.table}` } });
       table = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('tbody');
     }
     if (plot !== next || !table) return;

@@ -87,10 +87,12 @@ impl InstancePage {
             OverviewNumber {
                 label: "Miners",
                 value: count(i.miner_count),
-                details: match parts.in_trouble {
-                    0 => "connected".into(),
-                    1 => "connected · 1 with a problem".into(),
-                    more => format!("connected · {more} with problems"),
+                details: match (i.miner_count, parts.in_trouble) {
+                    (None, _) if !i.running => "not running".into(),
+                    (None, _) => "no data yet".into(),
+                    (Some(_), 0) => "connected".into(),
+                    (Some(_), 1) => "connected · 1 with a problem".into(),
+                    (Some(_), more) => format!("connected · {more} with problems"),
                 },
             },
             OverviewNumber {

@@ -149,7 +149,7 @@ async fn the_miners_of_a_client_are_listed_and_stay_when_they_leave() {
         .ask(&format!("/instances/{id}"), "text/html")
         .await
         .page(200);
-    assert_eq!(tabs.texts(".tabs a")[..3], ["Log", "Miners", "Metrics"]);
+    assert_eq!(tabs.texts(".tabs a")[..3], ["Overview", "Log", "Miners"]);
 
     // A killed manager goes on counting, and what was counted is not counted twice.
     manager.kill();
