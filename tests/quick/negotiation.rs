@@ -38,6 +38,8 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get post", "/instances", Offered::Stream),
     ("get", "/instances/new", Offered::Page),
     ("post", "/instances/actions", Offered::Page),
+    ("get", "/jobs/{id}", Offered::Stream),
+    ("post", "/jobs/{id}/cancel", Offered::Page),
     ("get patch post delete", "/instances/{id}", Offered::Page),
     ("get", "/instances/{id}/settings", Offered::Page),
     ("post", "/instances/{id}/start", Offered::Page),
@@ -332,6 +334,7 @@ struct World {
     channel: String,
     rule: String,
     job: String,
+    bulk_job: String,
     unreadable: String,
     setup: String,
     backup: String,
@@ -391,6 +394,14 @@ impl World {
             (all["making"].is_null() && all["backups"][0]["name"] == json!(backup)).then_some(())
         })
         .await;
+        // Nothing is running, so it is over at once.
+        let body = json!({ "action": "stop", "all": true });
+        let bulk_job: serde_json::Value = manager
+            .post_json("/api/instances/actions", &body)
+            .await
+            .json()
+            .await
+            .unwrap();
         let (rule, unreadable) = (told("rules", "id"), told("unreadable", "place"));
         Self {
             manager,
@@ -399,6 +410,7 @@ impl World {
             channel: channel["channel_id"].as_str().unwrap().to_owned(),
             rule,
             job,
+            bulk_job: bulk_job["id"].as_str().unwrap().to_owned(),
             unreadable,
             setup,
             backup,
@@ -414,6 +426,7 @@ impl World {
             ("/alerts/rules", &self.rule),
             ("/alerts/silences", &self.instance),
             ("/updates/jobs", &self.job),
+            ("/jobs", &self.bulk_job),
             ("/alerts/unreadable", &self.unreadable),
             ("/setup/watch", &self.instance),
             ("/setup", &self.setup),

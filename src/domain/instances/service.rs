@@ -19,6 +19,7 @@ use super::preparation::StartPreparation;
 use super::program::{ClientProgram, ProgramSource};
 use super::programs::ProgramName;
 use super::queries::{self, RowWithConfig};
+use super::state_history::StateHistory;
 use super::stream_keys::InstanceStreams;
 use super::supervisor::{ShutdownMode, Supervisor, has_ended};
 use crate::base::actor::Actor;
@@ -49,6 +50,8 @@ pub struct InstanceService {
     glances: ListExtras,
     rows: Arc<RowCopy<DatabaseVersion, Vec<RowWithConfig>>>,
     streams: InstanceStreams,
+    /// The states of the last day.
+    pub(super) states: StateHistory,
     /// One test at a time.
     pub(super) trying: Arc<Mutex<()>>,
     /// The host name or address to show miners first.
@@ -100,6 +103,7 @@ impl InstanceService {
             slow_start,
             glances: ListExtras::default(),
             streams: InstanceStreams::default(),
+            states: StateHistory::default(),
             trying: Arc::default(),
             advertised_host: None,
         }
@@ -117,6 +121,7 @@ impl InstanceService {
     /// Starts supervising all instances when the manager starts.
     pub async fn adopt_all(&self) -> Result<()> {
         self.finish_deletions().await?;
+        tokio::spawn(self.clone().follow_states());
         self.supervisor.adopt_all().await
     }
 
@@ -214,7 +219,7 @@ impl InstanceService {
     }
 
     /// All rows, oldest first, as of the last commit.
-    async fn rows(&self) -> Result<Arc<Vec<RowWithConfig>>> {
+    pub(super) async fn rows(&self) -> Result<Arc<Vec<RowWithConfig>>> {
         self.rows
             .get(|| self.db.version(), |c| Ok(queries::all(c)?))
             .await
@@ -244,6 +249,7 @@ impl InstanceService {
         Instance {
             hashrate: current.and_then(|glance| glance.hashrate),
             hashrate_1h: current.and_then(|glance| glance.hashrate_1h),
+            hashrate_24h: glance.as_ref().and_then(|glance| glance.hashrate_24h),
             miner_count: current
                 .and_then(|glance| glance.miners)
                 .map(|miners| miners as u64),
@@ -253,6 +259,7 @@ impl InstanceService {
             glance,
             health,
             miner_names,
+            states: self.states.of(instance.id),
             ..instance.covered(&self.secret_mask())
         }
     }

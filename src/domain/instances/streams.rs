@@ -190,6 +190,7 @@ pub fn status_part(instance: Instance) -> Option<String> {
         &InstanceFragments {
             instance,
             here: String::new(),
+            row_id: String::new(),
         }
         .as_status(),
     )

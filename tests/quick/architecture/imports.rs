@@ -26,7 +26,7 @@ const FOLDERS: [(&str, &[&str]); 8] = [
 ];
 
 /// A domain imports those before it.
-const DOMAINS: [&str; 15] = [
+const DOMAINS: [&str; 16] = [
     "vault",
     "keys",
     "access",
@@ -41,6 +41,7 @@ const DOMAINS: [&str; 15] = [
     "health",
     "updates",
     "alerts",
+    "bulk",
     "legacy_api",
 ];
 
