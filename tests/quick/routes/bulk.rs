@@ -423,7 +423,10 @@ async fn a_killed_manager_leaves_a_job_that_claims_nothing() {
         .ask(path.trim_start_matches("/api"), "text/html")
         .await
         .page(200);
-    assert!(page.one("main [role=alert]").starts_with("jd-manager stopped"));
+    assert!(
+        page.one("main [role=alert]")
+            .starts_with("jd-manager stopped")
+    );
     assert_eq!(page.one(".head .sub"), "Unknown: 8. Not begun: 2.");
     bare(&manager, "POST", &format!("{path}/cancel"))
         .await
