@@ -1,4 +1,5 @@
-// The bulk bar of the list of instances: how many rows are selected, ranges with Shift, all rows of the page.
+// The bulk bar of the list of instances: how many are selected, ranges with Shift, all rows of the page. An instance in
+// several groups has a row in each; they are selected together.
 // Without this file, rows are selected one by one.
 (() => {
   'use strict';
@@ -8,7 +9,7 @@
   function count() {
     const bulk = document.getElementById('bulk');
     if (!bulk) return;
-    const selected = rows().filter((row) => row.checked).length;
+    const selected = new Set(rows().filter((row) => row.checked).map((row) => row.value)).size;
     bulk.querySelector('output').textContent = selected;
     const isWhole = bulk.querySelector('[type=checkbox]')?.checked;
     for (const button of bulk.querySelectorAll('button')) button.disabled = !selected && !isWhole;
@@ -20,7 +21,9 @@
       for (const row of all) row.checked = target.checked;
     } else if (target.name === 'ids') {
       const [from, to] = [all.indexOf(last), all.indexOf(target)].sort((a, b) => a - b);
-      if (shiftKey && from >= 0) for (const row of all.slice(from, to)) row.checked = target.checked;
+      const range = shiftKey && from >= 0 ? all.slice(from, to) : [];
+      const ids = new Set([target, ...range].map((row) => row.value));
+      for (const row of all) if (ids.has(row.value)) row.checked = target.checked;
       last = target;
     }
     count();

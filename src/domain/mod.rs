@@ -43,4 +43,6 @@ pub mod updates;
 
 pub mod alerts;
 
+pub mod bulk;
+
 pub mod legacy_api;

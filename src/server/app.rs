@@ -14,11 +14,12 @@ use crate::base::files::open_regular;
 use crate::domain::access::{Access, FirstCode};
 use crate::domain::alerts::{AlertFeed, Alerts};
 use crate::domain::backups::{self, Backups};
+use crate::domain::bulk::{BulkJobs, BulkServices};
 use crate::domain::configs::{ConfigService, add_secrets};
 use crate::domain::health::routes::HealthRoutesState;
 use crate::domain::health::{self, HealthMonitor, HealthService};
 use crate::domain::instances::list_cache::ListCache;
-use crate::domain::instances::list_page::InstanceListServices;
+use crate::domain::instances::list_page::{InstanceListServices, InstanceListState};
 use crate::domain::instances::{InstanceService, ProgramSource, ShutdownMode};
 use crate::domain::legacy_api::FirstGeneration;
 use crate::domain::logs::LogService;
@@ -222,6 +223,13 @@ where
         responses: ListCache::default(),
         stop: stop.clone(),
     };
+    let instance_lists = InstanceListState::from(instance_lists);
+    let bulk = BulkJobs::new(BulkServices {
+        db: db.clone(),
+        lists: instance_lists.clone(),
+        mutes: alerts.mutes().clone(),
+        stop: stop.clone(),
+    });
     let state = AppState::from(AppServices {
         access,
         legacy: FirstGeneration::new(configs.clone(), instances.clone()),
@@ -234,7 +242,8 @@ where
         logs,
         configs,
         instances: instances.clone(),
-        instance_lists: instance_lists.into(),
+        instance_lists,
+        bulk,
         nodes: NodeService::new(instances.clone(), &settings.data_dir),
         setups,
         metrics: MetricsRoutesState {

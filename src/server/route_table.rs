@@ -6,8 +6,8 @@
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    access, alerts, backups, configs, health, instances, keys, legacy_api, logs, metrics, miners,
-    node, overview, setup, updates,
+    access, alerts, backups, bulk, configs, health, instances, keys, legacy_api, logs, metrics,
+    miners, node, overview, setup, updates,
 };
 use crate::server::api_docs;
 use crate::server::glossary::{self, GlossaryPage};
@@ -41,6 +41,7 @@ fn groups() -> Vec<RouteGroup> {
             [
                 overview::route_table::routes(),
                 instances::route_table::routes(),
+                bulk::route_table::routes(),
             ],
         ),
         group(

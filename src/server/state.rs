@@ -12,6 +12,7 @@ use crate::base::clock::Timestamp;
 use crate::domain::access::Access;
 use crate::domain::alerts::Alerts;
 use crate::domain::backups::Backups;
+use crate::domain::bulk::BulkJobs;
 use crate::domain::configs::ConfigService;
 use crate::domain::health::routes::HealthRoutesState;
 use crate::domain::instances::InstanceService;
@@ -57,6 +58,8 @@ pub struct AppServices {
     pub instances: InstanceService,
     /// Lists of instances.
     pub instance_lists: InstanceListState,
+    /// Actions on several instances.
+    pub bulk: BulkJobs,
     /// Checks of nodes.
     pub nodes: NodeService,
     /// Unfinished setups.
@@ -133,6 +136,7 @@ services! {
     configs: ConfigService,
     instances: InstanceService,
     instance_lists: InstanceListState,
+    bulk: BulkJobs,
     nodes: NodeService,
     setups: SetupService,
     logs: LogService,

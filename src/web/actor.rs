@@ -8,6 +8,11 @@ use super::negotiation::{Representation, RequestedFormat};
 use super::problem::ProblemResponse;
 use crate::base::actor::{Actor, ActorChannel};
 
+/// For the audit log, in the past tense: what exactly a request did. A handler adds it to its response if
+/// the route's text depends on the request.
+#[derive(Clone, Debug)]
+pub struct AuditText(pub String);
+
 /// The caller, and whether the request came from a page or through the API.
 impl<S: Send + Sync> FromRequestParts<S> for Actor {
     type Rejection = ProblemResponse;

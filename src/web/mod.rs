@@ -27,6 +27,7 @@ pub mod respond;
 pub mod shared_streams;
 pub mod sse;
 
+pub use actor::AuditText;
 pub use caller::{Caller, PeerAddress, Role};
 pub use confirm::{ConfirmPage, ConfirmQuestion};
 pub use extract::{PathId, QueryParams, RequestInput};

@@ -38,6 +38,8 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get post", "/instances", Offered::Stream),
     ("get", "/instances/new", Offered::Page),
     ("post", "/instances/actions", Offered::Page),
+    ("get", "/jobs/{id}", Offered::Stream),
+    ("post", "/jobs/{id}/cancel", Offered::Page),
     ("get patch post delete", "/instances/{id}", Offered::Page),
     ("get", "/instances/{id}/configuration", Offered::Page),
     ("get", "/instances/{id}/settings", Offered::Page),
@@ -334,6 +336,7 @@ struct World {
     mute: String,
     rule: String,
     job: String,
+    bulk_job: String,
     unreadable: String,
     setup: String,
     backup: String,
@@ -396,6 +399,14 @@ impl World {
             (all["making"].is_null() && all["backups"][0]["name"] == json!(backup)).then_some(())
         })
         .await;
+        // Nothing is running, so it is over at once.
+        let body = json!({ "action": "stop", "all": true });
+        let bulk_job: serde_json::Value = manager
+            .post_json("/api/instances/actions", &body)
+            .await
+            .json()
+            .await
+            .unwrap();
         let (rule, unreadable) = (told("rules", "id"), told("unreadable", "place"));
         Self {
             manager,
@@ -405,6 +416,7 @@ impl World {
             mute: mute.as_str().unwrap().to_owned(),
             rule,
             job,
+            bulk_job: bulk_job["id"].as_str().unwrap().to_owned(),
             unreadable,
             setup,
             backup,
@@ -420,6 +432,7 @@ impl World {
             ("/alerts/rules", &self.rule),
             ("/alerts/mutes", &self.mute),
             ("/updates/jobs", &self.job),
+            ("/jobs", &self.bulk_job),
             ("/alerts/unreadable", &self.unreadable),
             ("/setup/watch", &self.instance),
             ("/setup", &self.setup),

@@ -15,6 +15,7 @@ use super::output::TerminalOutput;
 use super::stream::ApiStream;
 use super::text::in_line;
 use super::time::length;
+use crate::base::ids::JobId;
 
 /// The instances, and how long to wait for them.
 #[derive(Args, Clone, Debug)]
@@ -46,10 +47,20 @@ pub(super) enum LifecycleAction {
     Restart,
 }
 
+/// The stage of a job in progress, and the state of an instance that has its turn.
+const RUNNING: &str = "running";
+/// Pause between two looks at a job.
+const ASK_AGAIN: Duration = Duration::from_millis(300);
+
 /// The response to `POST /instances/actions`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiActionResult {
+    /// The action takes longer: the id of its job.
+    job: Option<JobId>,
+    /// Stage of the job.
+    stage: String,
+    message: String,
     results: Vec<ApiActionOutcome>,
 }
 
@@ -58,6 +69,7 @@ struct ApiActionResult {
 struct ApiActionOutcome {
     id: String,
     name: String,
+    state: String,
     success: bool,
     skipped: bool,
     message: String,
@@ -83,10 +95,25 @@ pub(super) async fn run(
     };
     // Listen before the action, so no change is missed.
     let changes = manager.listen("/api/instances", None).await?;
-    let answer = manager
+    let mut answer = manager
         .send(Method::POST, "/api/instances/actions", Some(&body))
         .await?;
-    let outcome: ApiActionResult = answer.read()?;
+    let mut outcome: ApiActionResult = answer.read()?;
+    if let Some(job) = outcome.job {
+        if targets.no_wait && !paper.json {
+            paper.line(&in_line(&outcome.message))?;
+            return paper.flush();
+        }
+        let end = Instant::now() + Duration::from_secs(targets.timeout);
+        while !targets.no_wait && Instant::now() < end {
+            answer = manager.get(&format!("/api/jobs/{job}")).await?;
+            outcome = answer.read()?;
+            if outcome.stage != RUNNING {
+                break;
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    }
     if paper.json {
         paper.answer(&answer.text)?;
         paper.flush()?;
@@ -95,7 +122,10 @@ pub(super) async fn run(
     let mut waited = Vec::new();
     for done in outcome.results {
         let name = in_line(&done.name);
-        if !done.success {
+        if matches!(done.state.as_str(), "waiting" | RUNNING) {
+            let words = format!("not finished after {}.", length(targets.timeout));
+            said(paper, &name, &words, true)?;
+        } else if !done.success {
             said(paper, &name, &in_line(&done.message), true)?;
         } else if done.skipped || targets.no_wait {
             said(paper, &name, &in_line(&done.message), false)?;

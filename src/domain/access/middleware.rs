@@ -20,7 +20,7 @@ use super::service::Access;
 use super::views::LoginPage;
 use crate::web::negotiation::{Representation, RequestedFormat};
 use crate::web::respond::FormattedError;
-use crate::web::{Caller, PageFrame, PeerAddress, ProblemResponse};
+use crate::web::{AuditText, Caller, PageFrame, PeerAddress, ProblemResponse};
 
 /// Maximum time between access checks of an open stream.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -106,7 +106,10 @@ where
             next(request).await
         }
     };
-    if let Some(audit) = audit {
+    if let Some(mut audit) = audit {
+        if let Some(text) = response.extensions().get::<AuditText>() {
+            audit.set_action(text.0.clone());
+        }
         // Before the response: a confirmed change is in the audit log.
         audit.record(response.status()).await;
     }
@@ -135,6 +138,12 @@ struct AuditGuard<'a> {
 }
 
 impl AuditGuard<'_> {
+    fn set_action(&mut self, action: String) {
+        if let Some(entry) = &mut self.entry {
+            entry.action = action;
+        }
+    }
+
     async fn record(mut self, status: StatusCode) {
         if let Some(mut entry) = self.entry.take() {
             entry.status = status.as_u16();

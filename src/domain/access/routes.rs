@@ -83,7 +83,7 @@ fn program_of(headers: &HeaderMap) -> String {
 fn cookie(value: &str, kept: u64, peer: PeerAddress) -> HeaderValue {
     let secure = if peer.secure { "; Secure" } else { "" };
     let text = format!(
-        "{}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={kept}{secure}",
+        "{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={kept}{secure}",
         cookie_name(peer.secure)
     );
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))

@@ -5,10 +5,8 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::list_view::InstanceListPage;
-use super::model::Instance;
-use super::views::{InstanceFragments, row_id};
+use super::views::InstanceFragments;
 use crate::base::error::{Error, Result};
-use crate::base::ids::InstanceId;
 use crate::base::role::Role;
 use crate::web::html_with;
 use crate::web::sse::SseEvent;
@@ -20,8 +18,9 @@ pub(super) struct DisplayedList {
     /// The number of instances that match and of all, and whether there are configurations: what the
     /// table shows around its rows.
     frame: (usize, usize, bool),
-    order: Vec<InstanceId>,
-    rows: HashMap<InstanceId, String>,
+    /// The element ids of the rows, with those of the groups.
+    order: Vec<String>,
+    rows: HashMap<String, String>,
 }
 
 impl DisplayedList {
@@ -30,20 +29,32 @@ impl DisplayedList {
     /// # Errors
     /// A template fails, which is a bug.
     pub(super) fn of(page: &InstanceListPage, here: String, role: Role) -> Result<Self> {
-        let row = |instance: &Instance| {
-            let row = InstanceFragments {
-                instance: instance.clone(),
-                here: here.clone(),
-            };
-            let row = html_with(&row.as_row(), &role).map_err(Error::internal)?;
-            Ok((instance.id, row))
+        let (mut order, mut rows) = (Vec::new(), HashMap::new());
+        let mut add = |id: String, row: askama::Result<String>| -> Result<()> {
+            order.push(id.clone());
+            rows.insert(id, row.map_err(Error::internal)?);
+            Ok(())
         };
+        for (header, members) in page.grouped_rows() {
+            if let Some(header) = header {
+                let row = header.row(&here);
+                add(header.element_id(), html_with(&row, &role))?;
+            }
+            for (row_id, instance) in members {
+                let row = InstanceFragments {
+                    instance: instance.clone(),
+                    here: here.clone(),
+                    row_id: row_id.clone(),
+                };
+                add(row_id, html_with(&row.as_row(), &role))?;
+            }
+        }
         Ok(Self {
             summary: html_with(&page.as_summary(), &role).map_err(Error::internal)?,
             table: html_with(&page.as_table(), &role).map_err(Error::internal)?,
             frame: (page.total, page.fleet.count, page.notes.has_configs),
-            order: page.instances.iter().map(|i| i.id).collect(),
-            rows: page.instances.iter().map(row).collect::<Result<_>>()?,
+            order,
+            rows,
         })
     }
 
@@ -64,7 +75,7 @@ impl DisplayedList {
             let changed = self.order.iter().filter_map(|id| {
                 let row = self.rows.get(id)?;
                 let is_new = earlier.rows.get(id).is_none_or(|then| differs(row, then));
-                is_new.then(|| partial(&row_id(*id), row))
+                is_new.then(|| partial(id, row))
             });
             parts.extend(changed);
         } else {

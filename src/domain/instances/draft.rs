@@ -40,7 +40,7 @@ pub struct InstanceDraft {
 const LEAST_MEMORY_MIB: i64 = 64;
 
 /// Whether a text can be the name of an installed client: it becomes part of a path.
-pub(super) fn is_version_name(text: &str) -> bool {
+pub fn is_version_name(text: &str) -> bool {
     text.len() <= 48
         // The link to the version in use is not a version.
         && text != CURRENT
@@ -162,7 +162,7 @@ impl InstanceDraft {
                 .number("nice")
                 .and_then(|nice| i32::try_from(nice).ok()),
             client_version: None,
-            tags: tags(&mut body, is_form),
+            tags: read_tags(&mut body, "tags", is_form),
         };
         // Null means no change; an empty text is an invalid value.
         for (name, detail) in emptied {
@@ -196,19 +196,23 @@ impl InstanceDraft {
     }
 }
 
-/// A list of texts, or one text with commas in a form. Null means no change.
-fn tags(body: &mut MemberReader, is_form: bool) -> Option<InstanceTags> {
-    let result = match body.take("tags")? {
+/// A field with tags: a list of texts, or one text with commas in a form. Null means no change.
+pub fn read_tags(
+    body: &mut MemberReader,
+    name: &'static str,
+    is_form: bool,
+) -> Option<InstanceTags> {
+    let result = match body.take(name)? {
         Value::String(text) if is_form => InstanceTags::from_text(&text),
         Value::Array(given) if given.iter().all(Value::is_string) => {
             InstanceTags::new(given.iter().filter_map(Value::as_str))
         }
-        _ => Err("tags must be a list of texts.".into()),
+        _ => Err(format!("{name} must be a list of texts.")),
     };
     match result {
         Ok(tags) => Some(tags),
         Err(detail) => {
-            body.refuse("tags", detail);
+            body.refuse(name, detail);
             None
         }
     }

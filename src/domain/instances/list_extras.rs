@@ -16,6 +16,8 @@ pub struct ListStats {
     pub hashrate: Option<f64>,
     /// Hashrate, average of one hour, H/s.
     pub hashrate_1h: Option<f64>,
+    /// Hashrate, average of the samples of the last day, H/s. Updated every few minutes.
+    pub hashrate_24h: Option<f64>,
     /// Connections from miners and translators.
     pub miners: Option<f64>,
     /// Until when these values are current.
@@ -114,6 +116,7 @@ struct ExtraSources {
     wellbeing: HashMap<InstanceId, HealthSummary>,
     miner_names: HashMap<InstanceId, Arc<str>>,
     news: Option<String>,
+    jobs: Vec<(String, String)>,
     /// The number of changes, for cached lists.
     changes: u64,
 }
@@ -141,6 +144,21 @@ impl ListExtras {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.news = words;
         known.changes += 1;
+    }
+
+    /// The actions on several instances that lists mention: text and address.
+    pub fn jobs(&self) -> Vec<(String, String)> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.jobs.clone()
+    }
+
+    /// Sets the actions on several instances that lists mention.
+    pub fn set_jobs(&self, jobs: Vec<(String, String)>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.jobs != jobs {
+            known.jobs = jobs;
+            known.changes += 1;
+        }
     }
 
     /// The metrics, the health and the names of the miners of one instance, if known.

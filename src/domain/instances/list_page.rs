@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::list_cache::{ListCache, ListResponse, ListVersion, ListView};
-use super::list_filter::PoolTexts;
+use super::list_filter::{InstanceFilter, PoolTexts};
+use super::list_groups;
 use super::list_query::ListQuery;
 use super::list_view::{FilterChoices, FleetSummary, InstanceListPage, PageNotes};
 use super::model::Instance;
@@ -16,6 +17,8 @@ use crate::domain::configs::ConfigService;
 use crate::infra::notices::ManagerNotices;
 use crate::web::html_with;
 
+/// The `notice` of a list after an action on several instances without a selection.
+pub const NOTHING_SELECTED: &str = "nothing-selected";
 /// A list of more instances does not show their addresses for miners.
 pub(super) const MOST_ADDRESSES: usize = 20;
 
@@ -62,6 +65,16 @@ impl InstanceListServices {
     ) -> Result<Vec<Instance>> {
         let pools = self.pools(query).await?;
         Ok(query.select(all, &pools, is_page))
+    }
+
+    /// The instances that match a filter, oldest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn matching(&self, filter: InstanceFilter) -> Result<Vec<Instance>> {
+        let all = self.instances.list().await?;
+        let query = ListQuery::WHOLE.with_filter(filter);
+        self.select(&query, all, false).await
     }
 
     /// The addresses of pools, if the query searches for text.
@@ -112,13 +125,21 @@ pub(super) async fn list_page(
         has_configs: !all.is_empty() || !lists.configs.list().await?.is_empty(),
         no_client: lists.instances.client().await.err().map(|e| e.to_string()),
         news: lists.instances.glances().news(),
+        jobs: lists.instances.glances().jobs(),
         ..PageNotes::of(lists.notices.list())
     };
     let fleet = FleetSummary::of(&all);
     let choices = FilterChoices::of(&all);
     let found = lists.select(query, all, true).await?;
-    let part = query.part_of(&found).to_vec();
-    let page = InstanceListPage::new(query, part, found.len(), notes);
+    let page = if query.group.is_some() {
+        let all = list_groups::by_tag(&found);
+        let rows = list_groups::row_count(&all);
+        let (part, groups) = list_groups::part_of(&all, &found, query);
+        InstanceListPage::new(query, part, rows, notes).with_groups(groups, found.len())
+    } else {
+        let part = query.part_of(&found).to_vec();
+        InstanceListPage::new(query, part, found.len(), notes)
+    };
     Ok(page.with_fleet(fleet, choices, &found))
 }
 

@@ -10,7 +10,7 @@ use super::model::Instance;
 use crate::base::error::FieldError;
 use crate::keeper::machine::InstanceState;
 use crate::web::QueryParams;
-use crate::web::openapi::{RequestField, member, one_of, text, whole};
+use crate::web::openapi::{RequestField, any_of, member, one_of, text, whole};
 
 /// Instances on a page, unless `limit` is given.
 pub const PAGE_LIMIT: u64 = 100;
@@ -213,6 +213,8 @@ pub enum ListColumn {
     Shares,
     /// Miners.
     Miners,
+    /// The states of the last day.
+    History,
     /// Hashrate chart.
     Chart,
     /// Client version.
@@ -239,6 +241,7 @@ impl ListColumn {
             Self::Hashrate => "Hashrate, 10 min",
             Self::Shares => "Shares, 24 h",
             Self::Miners => "Miners",
+            Self::History => "Last 24 h",
             Self::Chart => "Hashrate chart",
             Self::Version => "Client version",
             Self::Config => "Configuration",
@@ -255,7 +258,12 @@ impl ListColumn {
             Self::Shares => Some(SortKey::Shares),
             Self::Miners => Some(SortKey::Miners),
             Self::Version => Some(SortKey::Version),
-            Self::Pool | Self::Chart | Self::Config | Self::Port | Self::Restarts => None,
+            Self::Pool
+            | Self::History
+            | Self::Chart
+            | Self::Config
+            | Self::Port
+            | Self::Restarts => None,
         }
     }
 
@@ -276,8 +284,8 @@ impl ListColumn {
     /// enough.
     pub const fn class(self, is_chosen: bool) -> &'static str {
         match (self, self.is_number(), is_chosen) {
-            (Self::Chart, _, false) => "wide some",
-            (Self::Chart, _, true) => "wide",
+            (Self::History | Self::Chart, _, false) => "wide some",
+            (Self::History | Self::Chart, _, true) => "wide",
             (Self::Config, _, false) => "wide cut minor",
             (Self::Config, _, true) => "wide cut",
             (Self::Pool, _, false) => "some",
@@ -301,6 +309,26 @@ pub struct ListQuery {
     pub offset: u64,
     /// The chosen columns; empty: the default.
     pub columns: Vec<ListColumn>,
+    /// How a page groups the instances.
+    pub group: Option<GroupKey>,
+}
+
+/// How a page groups instances.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "lowercase")]
+pub enum GroupKey {
+    /// By tag. An instance with several tags is in each of their groups.
+    Tag,
 }
 
 /// The parameters, for the documentation.
@@ -335,6 +363,11 @@ pub fn list_fields() -> Vec<RequestField> {
             "HTML only: the columns of the table besides name and state.",
             json!({ "type": "array", "items": { "type": "string", "enum": ListColumn::VARIANTS } }),
         ),
+        one_of(
+            "group",
+            "HTML only: groups with sums. With `tag`, an instance with several tags is in each of their groups.",
+            GroupKey::VARIANTS,
+        ),
     ]);
     fields
 }
@@ -355,6 +388,7 @@ impl ListQuery {
         limit: u64::MAX,
         offset: 0,
         columns: Vec::new(),
+        group: None,
     };
 
     /// Reads the parameters of a request, with an error for each invalid one.
@@ -390,6 +424,7 @@ impl ListQuery {
             }
         };
         let columns = read_columns(params.pairs(), &mut errors);
+        let group = params.get("group", any_of(GroupKey::VARIANTS).as_str());
         params.refuse_all(errors);
         Self {
             filter,
@@ -397,6 +432,7 @@ impl ListQuery {
             limit,
             offset,
             columns,
+            group,
         }
     }
 
@@ -409,9 +445,13 @@ impl ListQuery {
         read_columns(&pairs, &mut Vec::new())
     }
 
-    /// The columns of a page: the chosen ones in their own order, or all.
+    /// The columns of a page: the chosen ones in their own order, or all but the chart, which is as wide
+    /// as the states of the last day.
     pub fn shown_columns(chosen: &[ListColumn]) -> Vec<ListColumn> {
-        let is_shown = |column: &ListColumn| chosen.is_empty() || chosen.contains(column);
+        let is_shown = |column: &ListColumn| match chosen.is_empty() {
+            true => *column != ListColumn::Chart,
+            false => chosen.contains(column),
+        };
         ListColumn::iter().filter(is_shown).collect()
     }
 
@@ -424,6 +464,9 @@ impl ListQuery {
         }
         if self.limit != PAGE_LIMIT {
             query.append_pair("limit", &self.limit.to_string());
+        }
+        if let Some(group) = self.group {
+            query.append_pair("group", group.into());
         }
         for column in &self.columns {
             query.append_pair("columns", column.name());

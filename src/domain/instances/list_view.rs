@@ -3,15 +3,17 @@
 use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use strum::IntoEnumIterator;
 
 use super::display::state_text;
 use super::list_extras::{HEALTH_WORDS, ListStats};
 use super::list_filter::{InstanceFilter, LONGEST_SEARCH};
+use super::list_groups::{GroupHeader, ListGroup};
 use super::list_query::{ListColumn, ListQuery, PAGE_LIMIT, SortKey};
 use super::miner_address::{MinerAddress, MinerProtocol};
 use super::model::Instance;
+use super::views::row_id;
 use crate::base::ids::{ConfigId, InstanceId};
 use crate::infra::chart::{Unit, format_value};
 use crate::infra::notices::ManagerNotice;
@@ -51,6 +53,12 @@ pub struct InstanceListPage {
     /// Totals of all instances that match: label and value.
     #[serde(skip)]
     totals: Vec<(&'static str, String)>,
+    /// The groups of the part; one without a header if the list has none.
+    #[serde(skip)]
+    pub(super) groups: Vec<ListGroup>,
+    /// The number of rows of all parts: an instance can be in several groups.
+    #[serde(skip)]
+    row_count: usize,
     /// The addresses for miners of each instance, with its id and name; empty on a long list.
     #[serde(skip)]
     pub(super) miners: Vec<(InstanceId, String, Vec<MinerAddress>)>,
@@ -68,6 +76,8 @@ pub struct PageNotes {
     pub no_client: Option<String>,
     /// News about client releases.
     pub news: Option<String>,
+    /// Actions on several instances: text and address.
+    pub jobs: Vec<(String, String)>,
     /// Problems with jd-manager.
     pub notices: Vec<ManagerNotice>,
 }
@@ -190,7 +200,13 @@ impl InstanceListPage {
         let count = u64::try_from(instances.len()).unwrap_or_default();
         let end = query.offset.saturating_add(count);
         let has_more = count > 0 && usize::try_from(end).is_ok_and(|end| end < total);
+        let groups = vec![ListGroup {
+            header: None,
+            count: instances.len(),
+        }];
         Self {
+            groups,
+            row_count: total,
             notices: std::mem::take(&mut notes.notices),
             instances,
             total,
@@ -217,6 +233,46 @@ impl InstanceListPage {
             totals: totals(found),
             ..self
         }
+    }
+
+    /// The same in groups. `total`: the number of instances that match.
+    pub(super) fn with_groups(self, groups: Vec<ListGroup>, total: usize) -> Self {
+        Self {
+            row_count: self.total,
+            total,
+            groups,
+            ..self
+        }
+    }
+
+    /// The rows of the part in their groups, each with its element id. An instance that is in several
+    /// groups has several rows.
+    pub(super) fn grouped_rows(&self) -> Vec<(Option<&GroupHeader>, Vec<(String, &Instance)>)> {
+        let mut seen: HashMap<InstanceId, usize> = HashMap::new();
+        let mut rows = self.instances.iter().map(|instance| {
+            let times = seen.entry(instance.id).or_default();
+            *times += 1;
+            let id = match *times {
+                1 => row_id(instance.id),
+                times => format!("{}-{times}", row_id(instance.id)),
+            };
+            (id, instance)
+        });
+        let groups = self.groups.iter();
+        let groups = groups.map(|group| {
+            let rows = rows.by_ref().take(group.count).collect();
+            (group.header.as_ref(), rows)
+        });
+        groups.collect()
+    }
+
+    /// How the list can be grouped: value, text, and whether it is chosen.
+    fn group_choices(&self) -> Vec<(&'static str, &'static str, bool)> {
+        let is_grouped = self.query.group.is_some();
+        if self.choices.tags.is_empty() && !is_grouped {
+            return Vec::new();
+        }
+        vec![("", "No groups", !is_grouped), ("tag", "Tag", is_grouped)]
     }
 
     fn headline(&self) -> String {
@@ -286,7 +342,7 @@ impl InstanceListPage {
     /// A few instances need no search. What an address asks for can always be changed.
     fn has_filter_form(&self) -> bool {
         let query = &self.query;
-        let is_asked = !query.filter.is_empty() || query.sort.is_some();
+        let is_asked = !query.filter.is_empty() || query.sort.is_some() || query.group.is_some();
         self.fleet.count >= LEAST_TO_SEARCH || is_asked || !query.columns.is_empty()
     }
 
@@ -440,7 +496,7 @@ impl InstanceListPage {
         let first = self.query.offset.saturating_add(1);
         let count = u64::try_from(self.instances.len()).unwrap_or_default();
         let last = self.query.offset.saturating_add(count);
-        format!("{first}–{last} of {}", grouped(self.total))
+        format!("{first}–{last} of {}", grouped(self.row_count))
     }
 
     /// The address of the previous part.

@@ -13,8 +13,8 @@
 //!   of one instance, which starts keepers and talks to them. `conversation`: its connection.
 //! * `preparation`: writes the files for a start. [`program`]: the client program and its version.
 //!   `ports`: free ports, and other ports for a second instance of a configuration.
-//! * `service`: the use cases. `bulk`: actions on several instances. `deletion`: deleting. `draft`:
-//!   request bodies. `tags`: the tags of an instance.
+//! * `service`: the use cases. `deletion`: deleting. `draft`: request bodies. `tags`: the tags of an
+//!   instance. `tag_change`: adds and removes them.
 //! * [`model`], `history`, `display`: instances and events, and their text. `client_marks`: starts and
 //!   updates, for charts. [`streams`]: live
 //!   updates, shared by their readers (`stream_keys`).
@@ -22,12 +22,13 @@
 //!   `miner_address`: addresses for miners. `network`: the addresses and the name of this machine.
 //! * `availability`: free names and ports for new instances. `versions`: the client version of an
 //!   instance.
-//! * [`list_page`]: lists. `list_query`: their parameters, `list_filter`: which instances. `list_view`:
+//! * [`list_page`]: lists. `list_query`: their parameters, `list_filter`: which instances. `list_groups`:
+//!   groups with sums. `list_view`:
 //!   the page and its JSON. `list_stream`: live updates. [`list_cache`]: responses as bytes.
-//!   `list_extras`: values of other domains for lists.
+//!   `list_extras`: values of other domains for lists. `state_strip`, `state_history`, `state_feed`:
+//!   the states of the last day.
 
 mod availability;
-mod bulk;
 mod client_marks;
 mod commands;
 mod config_trial;
@@ -40,6 +41,7 @@ mod history;
 pub mod list_cache;
 mod list_extras;
 mod list_filter;
+mod list_groups;
 pub mod list_page;
 mod list_query;
 mod list_stream;
@@ -56,9 +58,13 @@ mod queries;
 pub mod route_table;
 pub mod routes;
 mod service;
+mod state_feed;
+mod state_history;
+mod state_strip;
 mod stream_keys;
 pub mod streams;
 mod supervisor;
+mod tag_change;
 mod tags;
 mod task;
 mod versions;
@@ -66,14 +72,15 @@ pub mod views;
 
 pub use client_marks::{ClientMark, rollback_note, switch_note};
 pub use display::{TRANSLATOR_RETRIES, size_text};
-pub use draft::InstanceDraft;
+pub use draft::{InstanceDraft, is_version_name, read_tags};
 pub use history::{InstanceEvent, KEEPER_LOST};
 pub use list_extras::{HealthSummary, ListExtras, ListStats};
+pub use list_filter::{InstanceFilter, filter_fields};
 pub use miner_address::{MinerAddress, MinerProtocol};
-pub use model::Instance;
+pub use model::{Instance, STOP_PATIENCE};
 pub use node_trial::{NODE_TRIAL_PATIENCE, NodeTrial, NodeTrialOutcome};
 pub use program::{ClientProgram, ProgramSource};
 pub use programs::{InstanceProgram, ProgramName};
 pub use service::{InstanceActionResult, InstanceService};
 pub use supervisor::ShutdownMode;
-pub use tags::InstanceTags;
+pub use tags::{InstanceTags, LONGEST_TAG, MOST_TAGS};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::history::StoredCause;
 use super::list_extras::{HealthSummary, ListStats};
 use super::programs::{InstanceProgram, ProgramName};
+use super::state_strip::StateStrip;
 use super::tags::InstanceTags;
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::Error;
@@ -229,6 +230,9 @@ pub struct Instance {
     /// Hashrate, average of one hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hashrate_1h: Option<f64>,
+    /// Hashrate, average of the samples of the last 24 h. Absent before the first metrics.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hashrate_24h: Option<f64>,
     /// Connections from miners and translators. Absent like `hashrate`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub miner_count: Option<u64>,
@@ -250,6 +254,9 @@ pub struct Instance {
     /// The names of its miners in lowercase, for searching.
     #[serde(skip)]
     pub miner_names: Option<Arc<str>>,
+    /// Its states of the last day, for lists.
+    #[serde(skip)]
+    pub states: Option<Arc<StateStrip>>,
 }
 
 impl Instance {
@@ -339,6 +346,7 @@ impl Instance {
             hashrate: None,
             hashrate_1h: None,
             mute: None,
+            hashrate_24h: None,
             miner_count: None,
             shares_accepted_24h: None,
             shares_rejected_24h: None,
@@ -346,6 +354,7 @@ impl Instance {
             programs: Vec::new(),
             glance: None,
             miner_names: None,
+            states: None,
         }
         .with_programs(told.and_then(|told| told.translator.as_ref()))
         .with_warning(is_silent, now, slow_start)

@@ -1,6 +1,7 @@
 //! SQL statements for instances and events.
 
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 use diesel::sqlite::SqliteConnection as Db;
 
 use super::client_marks::ClientEvent;
@@ -333,6 +334,45 @@ pub fn changes(
     Ok(rows
         .into_iter()
         .map(|(at, state)| (at, state.parse().unwrap_or(InstanceState::Failed)))
+        .collect())
+}
+
+/// The state of each client at a time, from its last event before it.
+pub fn states_at(
+    db: &mut Db,
+    at: Timestamp,
+) -> QueryResult<Vec<(InstanceId, Timestamp, InstanceState)>> {
+    let text = "SELECT e.instance_id, e.to_state FROM events e JOIN \
+                (SELECT MAX(id) AS id FROM events WHERE program = 'client' AND at < ? GROUP BY instance_id) l ON l.id = e.id";
+    let rows: Vec<(InstanceId, String)> = CachedStatement::<(Text, Text)>::new(text)
+        .number(at.0)
+        .load(db)?;
+    let state = |text: String| text.parse().unwrap_or(InstanceState::Failed);
+    Ok(rows
+        .into_iter()
+        .map(|(id, text)| (id, at, state(text)))
+        .collect())
+}
+
+/// The state changes of all clients after event `after`, up to event `newest` and since `from`, in their
+/// order.
+pub fn state_changes(
+    db: &mut Db,
+    after: i64,
+    newest: i64,
+    from: Timestamp,
+) -> QueryResult<Vec<(InstanceId, Timestamp, InstanceState)>> {
+    let rows = events::table
+        .filter(events::id.gt(after).and(events::id.le(newest)))
+        .filter(events::program.eq(ManagedProgram::Client.as_str()))
+        .filter(events::at.ge(from))
+        .order(events::id)
+        .select((events::instance_id, events::at, events::to_state))
+        .load::<(InstanceId, Timestamp, String)>(db)?;
+    let state = |text: String| text.parse().unwrap_or(InstanceState::Failed);
+    Ok(rows
+        .into_iter()
+        .map(|(id, at, text)| (id, at, state(text)))
         .collect())
 }
 

@@ -1,26 +1,23 @@
 //! The routes of instances: operation, role, audit text and handler of each.
 
-use super::list_page::InstanceListState;
+use super::list_page::{InstanceListState, NOTHING_SELECTED};
 use super::routes;
 use super::service::InstanceService;
 use axum::extract::FromRef;
 
 use super::draft::instance_fields;
-use super::list_filter::filter_fields;
 use super::list_query::list_fields;
 use super::list_view::InstanceListPage;
-use super::routes::NOTHING_SELECTED;
 use super::service::InstanceActionResult;
 use super::views::{
-    BulkPage, EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceFormPage,
-    InstanceRemoval, TrialPage,
+    EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceFormPage, InstanceRemoval,
+    TrialPage,
 };
 use crate::web::ConfirmPage;
 use crate::web::openapi::{
-    ApiOperation, PAGE, PAGE_OR_STREAM, RequestField, RouteTable, RouterState, delete, flag, get,
-    id, list, member, number, object, one_of, patch, post, shape, text, whole,
+    ApiOperation, PAGE, PAGE_OR_STREAM, RequestField, RouteTable, RouterState, delete, get, id,
+    number, one_of, patch, post, shape, text, whole,
 };
-use serde_json::json;
 
 /// The redirect of a form.
 pub fn next() -> RequestField {
@@ -36,12 +33,6 @@ fn list_parameters() -> Vec<RequestField> {
         &[NOTHING_SELECTED],
     ));
     fields
-}
-
-/// The filter in the body of an action.
-fn bulk_filter() -> RequestField {
-    let about = "The instances that match these list parameters, instead of `ids`. A form has the query of a list.";
-    member("filter", about, object(&filter_fields()).into()).like(json!({ "state": "failed" }))
 }
 
 fn history(path: &'static str, name: &'static str, summary: &'static str) -> ApiOperation {
@@ -88,14 +79,6 @@ where
 .add(get("/instances/new", "showNewInstance", "Shows the form for a new instance, for browsers.")
             .asks([id("config", "Id of the preselected configuration.")])
             .gives::<InstanceFormPage>(PAGE).for_admins(), routes::new)
-.add(post("/instances/actions", "actOnInstances", "Starts, stops or restarts several instances and returns a result for each.")
-            .takes([
-                one_of("action", "Action for each instance.", &["start", "stop", "restart"]).required(),
-                list("ids", "Ids of the instances. `restart` skips instances that are not running."),
-                flag("all", "All instances, instead of `ids`.").like(true),
-                bulk_filter(),
-            ])
-            .gives::<BulkPage>(PAGE).for_operators().audited("started, stopped or restarted several instances"), routes::bulk)
 .add_with_form(patch("/instances/{id}", "changeInstance", "Changes the given settings of an instance.")
             .about("`restart_policy` and `restart_limit` take effect immediately, everything else at the next start.")
             .takes(instance_fields(false))

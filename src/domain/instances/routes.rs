@@ -3,15 +3,14 @@
 use axum::extract::{Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::bulk::BulkRequest;
 use super::draft::{InstanceDraft, is_version_name};
 use super::list_cache::ListView;
-use super::list_page::{InstanceListState, full_page, list_response};
+use super::list_page::{InstanceListState, NOTHING_SELECTED, full_page, list_response};
 use super::list_query::ListQuery;
 use super::list_stream::follow;
 use super::miner_address::{MinerAddress, MinerProtocol};
@@ -20,7 +19,7 @@ use super::programs::ProgramName;
 use super::service::{InstanceActionResult, InstanceService};
 use super::streams::follow_events;
 use super::views::{
-    BulkPage, EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceFormPage,
+    EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceFormPage,
     InstanceFragments, ListedEvent, TrialPage, delete_page, row_id,
 };
 use crate::base::actor::Actor;
@@ -39,9 +38,6 @@ use crate::web::{
 /// htmx is updated by its stream.
 const PAGE_PATIENCE: Duration = Duration::from_millis(1500);
 const FRAGMENT_PATIENCE: Duration = Duration::from_millis(60);
-
-/// The `notice` after a bulk action without a selection.
-pub(super) const NOTHING_SELECTED: &str = "nothing-selected";
 
 /// `GET /instances` and `GET /`.
 pub async fn list(
@@ -265,37 +261,6 @@ pub async fn restart(
     acted(&s, id, &want, &fields, outcome).await
 }
 
-/// `POST /instances/actions`: one action on many.
-pub async fn bulk(
-    State(lists): State<InstanceListState>,
-    actor: Actor,
-    want: RequestContext,
-    input: RequestInput,
-) -> Reply {
-    let bulk = match BulkRequest::read(&input) {
-        Err(Error::Invalid(errors))
-            if want.form == Representation::Html && errors.iter().all(|e| e.pointer == "/ids") =>
-        {
-            let next = next_page(
-                input.value.get("next").and_then(Value::as_str),
-                "/instances",
-            );
-            let mark = if next.contains('?') { '&' } else { '?' };
-            return Ok(
-                Redirect::to(&format!("{next}{mark}notice={NOTHING_SELECTED}")).into_response(),
-            );
-        }
-        read => read?,
-    };
-    let action = bulk.action;
-    let results = lists.bulk(bulk, &actor, patience(&want)).await?;
-    want.respond(&BulkPage {
-        action,
-        success: results.iter().all(|r| r.success),
-        results,
-    })
-}
-
 /// `GET /instances/{id}/delete`: the confirmation page.
 pub async fn ask_delete(
     State(s): State<InstanceService>,
@@ -448,6 +413,7 @@ async fn acted(
         return want.respond(&InstanceFragments {
             instance: s.get(id).await?,
             here,
+            row_id: row_id(id),
         });
     }
     let next = next_page(fields.text("next"), &format!("/instances/{id}"));

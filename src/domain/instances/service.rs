@@ -20,6 +20,7 @@ use super::preparation::StartPreparation;
 use super::program::{ClientProgram, ProgramSource};
 use super::programs::ProgramName;
 use super::queries::{self, RowWithConfig};
+use super::state_history::StateHistory;
 use super::stream_keys::InstanceStreams;
 use super::supervisor::{ShutdownMode, Supervisor, has_ended};
 use crate::base::actor::Actor;
@@ -51,6 +52,8 @@ pub struct InstanceService {
     glances: ListExtras,
     rows: Arc<RowCopy<DatabaseVersion, InstanceRows>>,
     streams: InstanceStreams,
+    /// The states of the last day.
+    pub(super) states: StateHistory,
     /// One test at a time.
     pub(super) trying: Arc<Mutex<()>>,
     /// The host name or address to show miners first.
@@ -59,9 +62,9 @@ pub struct InstanceService {
 
 /// What the database says about all instances.
 #[derive(Debug)]
-struct InstanceRows {
+pub(super) struct InstanceRows {
     /// Oldest first.
-    instances: Vec<RowWithConfig>,
+    pub(super) instances: Vec<RowWithConfig>,
     /// The mutes that had not ended when they were read.
     mutes: MuteSet,
 }
@@ -111,6 +114,7 @@ impl InstanceService {
             slow_start,
             glances: ListExtras::default(),
             streams: InstanceStreams::default(),
+            states: StateHistory::default(),
             trying: Arc::default(),
             advertised_host: None,
         }
@@ -128,6 +132,7 @@ impl InstanceService {
     /// Starts supervising all instances when the manager starts.
     pub async fn adopt_all(&self) -> Result<()> {
         self.finish_deletions().await?;
+        tokio::spawn(self.clone().follow_states());
         self.supervisor.adopt_all().await
     }
 
@@ -225,8 +230,8 @@ impl InstanceService {
         Ok(self.assemble(row, &rows.mutes))
     }
 
-    /// All rows as of the last commit.
-    async fn rows(&self) -> Result<Arc<InstanceRows>> {
+    /// All rows, oldest first, as of the last commit.
+    pub(super) async fn rows(&self) -> Result<Arc<InstanceRows>> {
         let read = |c: &mut diesel::SqliteConnection| {
             let mutes = lasting_mutes(c, Timestamp::now())?;
             Ok(InstanceRows {
@@ -267,6 +272,7 @@ impl InstanceService {
             mute,
             hashrate: current.and_then(|glance| glance.hashrate),
             hashrate_1h: current.and_then(|glance| glance.hashrate_1h),
+            hashrate_24h: glance.as_ref().and_then(|glance| glance.hashrate_24h),
             miner_count: current
                 .and_then(|glance| glance.miners)
                 .map(|miners| miners as u64),
@@ -276,6 +282,7 @@ impl InstanceService {
             glance,
             health,
             miner_names,
+            states: self.states.of(instance.id),
             ..instance.covered(&self.secret_mask())
         }
     }

@@ -194,6 +194,7 @@ pub fn status_part(instance: Instance, role: Role) -> Option<String> {
         &InstanceFragments {
             instance,
             here: String::new(),
+            row_id: String::new(),
         }
         .as_status(),
         &role,

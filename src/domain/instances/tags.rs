@@ -61,6 +61,20 @@ impl InstanceTags {
         self.0.iter().map(String::as_str)
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The same without `remove` and with `add`.
+    ///
+    /// # Errors
+    /// The problem as a sentence.
+    pub fn changed(&self, add: &Self, remove: &Self) -> Result<Self, String> {
+        let kept = self.iter().filter(|tag| !remove.has(tag));
+        Self::new(kept.chain(add.iter()))
+    }
+
     /// As a form has them.
     pub fn text(&self) -> String {
         self.0.join(", ")
@@ -117,6 +131,22 @@ mod tests {
         let both = InstanceTags::from_text("Ärmel, barn").unwrap();
         assert!(both.has("ärmel") && both.has("BARN") && !both.has("bar"));
         assert_eq!(both.text(), "Ärmel, barn");
+    }
+
+    #[test]
+    fn a_change_keeps_the_order_and_the_limit() {
+        let of = |text: &str| InstanceTags::from_text(text).unwrap();
+        let both = of("barn, rack 1");
+        assert_eq!(
+            both.changed(&of("Barn, attic"), &of("RACK 1")).unwrap().0,
+            ["barn", "attic"]
+        );
+        assert_eq!(both.changed(&of("rack 1"), &of("")).unwrap(), both);
+        assert!(both.changed(&of(""), &both).unwrap().is_empty());
+        let many: Vec<String> = (0..MOST_TAGS).map(|number| number.to_string()).collect();
+        let full = of(&many.join(","));
+        assert!(full.changed(&of("attic"), &of("")).is_err());
+        assert!(full.changed(&of("attic"), &of("0")).is_ok());
     }
 
     #[test]

@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-use super::bulk::{BulkAction, BulkItemResult};
 use super::config_trial::{ConfigTrialResult, TrialVerdict};
 use super::display::size_text;
 use super::history::InstanceEvent;
@@ -28,6 +27,9 @@ pub struct InstanceFragments {
     /// Where plain forms in a row return to: the address of its list.
     #[serde(skip)]
     pub here: String,
+    /// The element id of the row.
+    #[serde(skip)]
+    pub row_id: String,
 }
 
 impl InstanceFragments {
@@ -200,41 +202,6 @@ impl InstanceFormPage {
             ),
             (RestartPolicy::Never, "Never"),
         ]
-    }
-}
-
-/// Result of an action on several instances.
-#[derive(Debug, JsonSchema, Serialize, Template)]
-#[template(path = "instances/bulk.html", blocks = ["main"])]
-#[schemars(rename = "BulkResult")]
-pub struct BulkPage {
-    /// The action.
-    pub action: BulkAction,
-    /// Whether all instances succeeded.
-    pub success: bool,
-    /// One result for each instance.
-    pub results: Vec<BulkItemResult>,
-}
-view!(BulkPage { "main" => as_main });
-
-impl BulkPage {
-    fn verb(&self) -> &'static str {
-        match self.action {
-            BulkAction::Start => "Start",
-            BulkAction::Stop => "Stop",
-            BulkAction::Restart => "Restart",
-        }
-    }
-
-    fn done(&self) -> usize {
-        self.results
-            .iter()
-            .filter(|r| r.success && !r.skipped)
-            .count()
-    }
-
-    fn skipped(&self) -> usize {
-        self.results.iter().filter(|r| r.skipped).count()
     }
 }
 

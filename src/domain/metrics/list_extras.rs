@@ -34,8 +34,11 @@ pub(super) fn draw(
         *count =
             range::whole(c, marks, series.id, (now - 86_400, now + 1))?.map_or(0.0, |all| all.sum);
     }
+    let mut hashrate_24h = None;
     let spark = match queries::series(c, id, "hashrate_measured")? {
         Some(series) => {
+            let day = range::whole(c, marks, series.id, (now - 86_400, now + 1))?;
+            hashrate_24h = day.map(|day| day.average());
             let spacing = PointSpacing {
                 level: Resolution::Minute,
                 step: SPARK_STEP,
@@ -65,6 +68,7 @@ pub(super) fn draw(
         accepted: counts[0],
         rejected: counts[1],
         acknowledged: counts[2],
+        hashrate_24h,
         spark,
         ..ListStats::default()
     }))

@@ -260,6 +260,8 @@ impl Sampler {
                 ListStats {
                     hashrate: watched.hashrate,
                     hashrate_1h: watched.hashrate_1h,
+                    // Until the samples of the day are read, a new instance has no older ones.
+                    hashrate_24h: known.hashrate_24h.or(watched.hashrate_1h),
                     miners: watched
                         .measured
                         .as_ref()

@@ -10,11 +10,26 @@ use crate::web::extract::MemberReader;
 use crate::web::openapi::{RequestField, text, whole};
 
 /// The durations that the form offers, in minutes.
-pub const MUTE_MINUTES: [i64; 5] = [30, 120, 480, 1440, 10_080];
+const MINUTES: [i64; 5] = [30, 120, 480, 1440, 10_080];
 /// The longest mute: a longer one would be forgotten.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 /// The longest comment in characters.
 const LONGEST_COMMENT: usize = 500;
+
+/// The durations that forms offer: minutes and text.
+pub fn mute_durations() -> Vec<(String, String)> {
+    let text = |minutes: i64| match minutes {
+        ..60 => format!("{minutes} minutes"),
+        60 => "1 hour".into(),
+        61..1440 => format!("{} hours", minutes / 60),
+        1440 => "1 day".into(),
+        _ => format!("{} days", minutes / 1440),
+    };
+    let options = MINUTES.into_iter();
+    options
+        .map(|minutes| (minutes.to_string(), text(minutes)))
+        .collect()
+}
 
 /// The fields of a request that say until when and why.
 pub fn mute_fields() -> [RequestField; 4] {

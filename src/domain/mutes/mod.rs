@@ -12,7 +12,7 @@ pub mod model;
 mod queries;
 mod service;
 
-pub use draft::{MUTE_MINUTES, MuteDraft, mute_fields};
+pub use draft::{MuteDraft, mute_durations, mute_fields};
 pub use model::{ActiveMute, Mute, MuteScope, MuteSet, MuteState};
 pub use queries::lasting as lasting_mutes;
 pub use service::MuteService;

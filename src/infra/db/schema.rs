@@ -97,6 +97,31 @@ diesel::table! {
 }
 
 diesel::table! {
+    bulk_jobs (id) {
+        id -> Text,
+        action -> Text,
+        title -> Text,
+        stage -> Text,
+        message -> Text,
+        actor -> Text,
+        created_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    bulk_steps (job_id, position) {
+        job_id -> Text,
+        position -> Integer,
+        instance_id -> Text,
+        name -> Nullable<Text>,
+        state -> Text,
+        status -> Nullable<Text>,
+        message -> Text,
+    }
+}
+
+diesel::table! {
     configuration_files (configuration_id) {
         configuration_id -> Text,
         text -> Text,

@@ -110,6 +110,11 @@ async fn look_at_pages(
             "/instances?q=a&tag=barn&state=stopped".to_owned(),
             "list-filtered".to_owned(),
         ),
+        ("/instances?group=tag".to_owned(), "list-grouped".to_owned()),
+        (
+            "/instances?columns=health&columns=chart&columns=history".to_owned(),
+            "list-charts".to_owned(),
+        ),
     ];
     for (at, id) in ids.iter().enumerate() {
         pages.push((format!("/instances/{id}"), format!("instance{at}")));
@@ -136,12 +141,12 @@ async fn pages_fit_with_one_four_and_200_instances_one_failing_after_ten_minutes
     let (manager, ids) = aged(&["barn", "garage", LONG_NAME]).await;
     let failed = failing(&manager, "attic with a name of several words").await;
     for id in &ids {
-        until("the small charts", || async {
+        until("the strips", || async {
             let page = manager.page("/instances").await;
             let (_, row) = page.split_once(&format!("<tr id=\"i-{id}\""))?;
             row.split("</tr>")
                 .next()?
-                .contains("class=\"spark\"")
+                .contains("class=\"strip\"")
                 .then_some(())
         })
         .await;
@@ -171,6 +176,15 @@ async fn pages_fit_with_one_four_and_200_instances_one_failing_after_ten_minutes
             .await,
         json!(200)
     );
+
+    // On a phone the list begins on the first screen, also while an instance fails.
+    browser.go(&manager.url("/instances")).await;
+    browser.look(360, false).await;
+    let top = browser
+        .ask("return Math.round(document.querySelector('tbody tr').getBoundingClientRect().top + scrollY)")
+        .await;
+    assert!(top.as_u64().unwrap() <= 400, "{top}");
+    browser.go(&manager.url("/instances?limit=200")).await;
 
     // The measure itself: the failing row is no higher than the others, and what is cut off is
     // there in full.

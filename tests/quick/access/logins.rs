@@ -27,7 +27,7 @@ async fn a_cookie_is_for_this_site_and_no_script_alone() {
     assert!(cookie.starts_with("jd-manager="), "{cookie}");
     for part in [
         "; HttpOnly",
-        "; SameSite=Strict",
+        "; SameSite=Lax",
         "; Path=/",
         "; Max-Age=2592000",
     ] {

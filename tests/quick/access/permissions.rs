@@ -68,6 +68,7 @@ const OF_OPERATORS: &[(&str, &str)] = &[
     ("post", "/instances/{id}/stop"),
     ("post", "/instances/{id}/restart"),
     ("post", "/instances/actions"),
+    ("post", "/jobs/{id}/cancel"),
     ("post", "/jdc/start"),
     ("post", "/jdc/stop"),
     ("post", "/jdc/restart"),

@@ -26,7 +26,7 @@ const FOLDERS: [(&str, &[&str]); 8] = [
 ];
 
 /// A domain imports those before it.
-const DOMAINS: [&str; 16] = [
+const DOMAINS: [&str; 18] = [
     "vault",
     "keys",
     "access",
@@ -43,6 +43,7 @@ const DOMAINS: [&str; 16] = [
     "health",
     "updates",
     "alerts",
+    "bulk",
     "legacy_api",
 ];
 

@@ -69,6 +69,25 @@ async fn instances_are_listed_started_and_stopped_by_the_socket() {
 }
 
 #[tokio::test]
+async fn an_action_that_takes_longer_than_a_response_is_followed_to_its_end() {
+    let manager = Manager::with_simulated(&["--ignore-sigint", "--ignore-sigterm"]).await;
+    let barn = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{barn}/start")).await;
+    manager.until_state(&barn, "running").await;
+    let early = ask(&manager, &["instances", "stop", "--all", "--timeout", "1"]);
+    assert_eq!(
+        early.wrong(1),
+        "jd-manager: barn: not finished after 1 s.\n"
+    );
+    // The command ended, the action did not.
+    manager.until_state(&barn, "stopped").await;
+    manager.act(&format!("/api/instances/{barn}/start")).await;
+    manager.until_state(&barn, "running").await;
+    let said = ask(&manager, &["instances", "stop", "--all"]).well();
+    assert_eq!(said, "barn is stopped.\n");
+}
+
+#[tokio::test]
 async fn a_start_that_leads_nowhere_is_a_failure_and_says_why() {
     let manager = Manager::with_simulated(&["--fail-with", "config"]).await;
     manager.instance("barn").await;

@@ -1,7 +1,7 @@
 //! The parameters of `/instances`: search, filters, order, parts and columns; tags; actions on all that
 //! match.
 
-use super::{bare, form, send, swap};
+use super::{act_on_many, bare, form, form_on_many, send, swap};
 use crate::harness::answer::EventStream;
 use crate::harness::{Manager, free_port, pool_config, solo_config};
 use serde_json::{Value, json};
@@ -311,8 +311,7 @@ async fn tags_are_set_changed_and_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_action_takes_all_that_match() {
     let farm = Farm::new().await;
-    let act =
-        async |body: Value| send(&farm.manager, "POST", "/api/instances/actions", &body).await;
+    let act = async |body: Value| act_on_many(&farm.manager, &body).await;
     for (filter, pointer) in [
         (json!({}), "/filter"),
         (json!({ "state": "asleep" }), "/filter/state"),
@@ -352,9 +351,8 @@ async fn an_action_takes_all_that_match() {
     let none = act(json!({ "action": "stop", "filter": { "tag": "nobody" } })).await;
     assert_eq!(none.json(200)["results"], json!([]));
     // A form: what is selected and all that match.
-    let page = form(
+    let page = form_on_many(
         &farm.manager,
-        "/instances/actions",
         &[
             ("action", "stop"),
             ("ids", &farm.ids[0]),
@@ -365,9 +363,8 @@ async fn an_action_takes_all_that_match() {
     .page(200);
     assert_eq!(page.one("h1"), "Stop: 1 of 1 done");
     farm.manager.until_state(&farm.ids[2], "stopped").await;
-    let back = form(
+    let back = form_on_many(
         &farm.manager,
-        "/instances/actions",
         &[("action", "stop"), ("next", "/instances?tag=home")],
     )
     .await;

@@ -1,6 +1,6 @@
 //! `/`, `/instances` and `/instances/new`.
 
-use super::{NOBODY, TOO_LARGE, bare, form, send, swap};
+use super::{NOBODY, TOO_LARGE, act_on_many, bare, form, form_on_many, send, swap};
 use crate::harness::answer::{Answer, EventStream};
 use crate::harness::{Manager, free_port, solo_config};
 use serde_json::{Value, json};
@@ -663,7 +663,7 @@ async fn one_action_on_many_has_a_result_for_each() {
         manager.instance_of("barn", &config).await,
         manager.instance_of("shed", &other).await,
     );
-    let act = async |body: Value| send(&manager, "POST", "/api/instances/actions", &body).await;
+    let act = async |body: Value| act_on_many(&manager, &body).await;
     for (body, pointers) in [
         (json!({}), vec!["/action", "/ids"]),
         (json!({ "action": "explode", "all": true }), vec!["/action"]),
@@ -715,12 +715,7 @@ async fn one_action_on_many_has_a_result_for_each() {
     manager.until_state(&barn, "running").await;
     manager.until_state(&shed, "running").await;
 
-    let page = form(
-        &manager,
-        "/instances/actions",
-        &[("action", "start"), ("ids", &barn)],
-    )
-    .await;
+    let page = form_on_many(&manager, &[("action", "start"), ("ids", &barn)]).await;
     assert!(
         page.page(page.status)
             .one("main")
@@ -765,9 +760,8 @@ async fn one_action_on_many_has_a_result_for_each() {
         manager.json(&format!("/api/instances/{barn}")).await["pid"],
         before
     );
-    let page = form(
+    let page = form_on_many(
         &manager,
-        "/instances/actions",
         &[("action", "restart"), ("ids", &barn), ("ids", &shed)],
     )
     .await

@@ -2,6 +2,7 @@
 //! for, and how each refuses what it cannot take. One module for each group of URLs.
 
 mod alerts;
+mod bulk;
 mod charts;
 mod events;
 mod forms;
@@ -27,8 +28,8 @@ mod translator;
 mod translator_files;
 mod trial;
 
-use crate::harness::Manager;
 use crate::harness::answer::Answer;
+use crate::harness::{Manager, until};
 
 /// An id that nothing has.
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
@@ -64,6 +65,37 @@ async fn form(manager: &Manager, path: &str, fields: &[(&str, &str)]) -> Answer 
             .header("accept", "text/html,application/xhtml+xml,*/*;q=0.8")
             .form(fields),
     )
+    .await
+}
+
+/// An action on several instances, with its result also if it takes longer than a response may.
+async fn act_on_many(manager: &Manager, body: &serde_json::Value) -> Answer {
+    let answer = send(manager, "POST", "/api/instances/actions", body).await;
+    if answer.status != 202 {
+        return answer;
+    }
+    let job = answer.json(202)["job"].as_str().unwrap().to_owned();
+    let path = format!("/api/jobs/{job}");
+    until("the end of the job", || async {
+        let job = bare(manager, "GET", &path).await;
+        (job.json(200)["stage"] != "running").then_some(job)
+    })
+    .await
+}
+
+/// The same with a form, with the page of the result.
+async fn form_on_many(manager: &Manager, fields: &[(&str, &str)]) -> Answer {
+    let answer = form(manager, "/instances/actions", fields).await;
+    let path = answer
+        .header("location")
+        .filter(|path| path.starts_with("/jobs/"));
+    let Some(path) = path.map(str::to_owned) else {
+        return answer;
+    };
+    until("the end of the job", || async {
+        let page = manager.ask(&path, "text/html").await;
+        (page.page(200).count("progress") == 0).then_some(page)
+    })
     .await
 }
 

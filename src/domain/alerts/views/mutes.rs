@@ -11,7 +11,7 @@ use crate::base::clock::Timestamp;
 use crate::base::error::FieldError;
 use crate::base::ids::MuteId;
 use crate::domain::alerts::service::MuteTargets;
-use crate::domain::mutes::{MUTE_MINUTES, Mute, MuteScope, MuteState};
+use crate::domain::mutes::{Mute, MuteScope, MuteState, mute_durations};
 use crate::view;
 
 /// A mute with the name of what it applies to.
@@ -212,7 +212,7 @@ impl MutesPage {
         };
         [
             choice(field("target", "What", ""), self.target_options()),
-            choice(field("minutes", "For", "From the start."), minute_options()),
+            choice(field("minutes", "For", "From the start."), mute_durations()),
             time(field("from", "From", "Empty: now.")),
             time(field(
                 "until",
@@ -244,18 +244,4 @@ impl MutesPage {
     fn error_text(&self, error: &FieldError) -> String {
         error_text(error, &self.fields())
     }
-}
-
-fn minute_options() -> Vec<(String, String)> {
-    let text = |minutes: i64| match minutes {
-        ..60 => format!("{minutes} minutes"),
-        60 => "1 hour".into(),
-        61..1440 => format!("{} hours", minutes / 60),
-        1440 => "1 day".into(),
-        _ => format!("{} days", minutes / 1440),
-    };
-    let options = MUTE_MINUTES.into_iter();
-    options
-        .map(|minutes| (minutes.to_string(), text(minutes)))
-        .collect()
 }

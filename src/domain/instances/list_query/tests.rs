@@ -152,6 +152,11 @@ fn addresses_repeat_the_parameters() {
     };
     let address = "/instances?q=a%26b&state=failed&sort=-shares&columns=port&columns=health";
     assert_eq!(query.address(), address);
+    let grouped = ListQuery {
+        group: Some(GroupKey::Tag),
+        ..plain.clone()
+    };
+    assert_eq!(grouped.address(), "/instances?group=tag");
     assert_eq!(query.at(100).address(), format!("{address}&offset=100"));
     assert_eq!(query.direction(SortKey::Shares), Some("descending"));
     assert_eq!(query.direction(SortKey::Name), None);

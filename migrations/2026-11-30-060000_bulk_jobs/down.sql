@@ -1,0 +1,2 @@
+DROP TABLE bulk_steps;
+DROP TABLE bulk_jobs;
