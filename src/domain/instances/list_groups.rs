@@ -65,6 +65,10 @@ pub(super) fn by_tag(instances: &[Instance]) -> Vec<TagGroup> {
                 },
                 members: Vec::new(),
             });
+            // One spelling, whatever the order of the list: lower case wins.
+            if tag > group.header.tag.as_deref() {
+                group.header.tag = tag.map(str::to_owned);
+            }
             group.header.add(instance);
             group.members.push(at);
         };

@@ -11,6 +11,7 @@ use super::model::{InstanceRow, desired};
 use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ConfigId, InstanceId};
+use crate::domain::mutes::{MuteSet, lasting_mutes};
 use crate::infra::db::schema::{configurations, events, instances};
 use crate::infra::db::statement::CachedStatement;
 use crate::keeper::journal::{JournalEntry, ManagedProgram};
@@ -18,6 +19,24 @@ use crate::keeper::machine::{ChangeReason, InstanceState};
 
 /// A row with the name and latest revision of its configuration.
 pub type RowWithConfig = (InstanceRow, String, i32);
+
+/// What the database says about all instances.
+#[derive(Debug)]
+pub struct InstanceRows {
+    /// Oldest first.
+    pub instances: Vec<RowWithConfig>,
+    /// The mutes that have not ended.
+    pub mutes: MuteSet,
+}
+
+/// All instances and what is muted.
+pub fn rows(db: &mut Db) -> QueryResult<InstanceRows> {
+    let mutes = lasting_mutes(db, Timestamp::now())?;
+    Ok(InstanceRows {
+        instances: all(db)?,
+        mutes: mutes.into_iter().collect(),
+    })
+}
 
 fn with_config() -> diesel::dsl::InnerJoin<instances::table, configurations::table> {
     instances::table.inner_join(configurations::table)

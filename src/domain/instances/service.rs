@@ -19,7 +19,7 @@ use super::model::{Instance, InstanceRow, STOP_PATIENCE, desired, unknown};
 use super::preparation::StartPreparation;
 use super::program::{ClientProgram, ProgramSource};
 use super::programs::ProgramName;
-use super::queries::{self, RowWithConfig};
+use super::queries::{self, InstanceRows, RowWithConfig};
 use super::state_history::StateHistory;
 use super::stream_keys::InstanceStreams;
 use super::supervisor::{ShutdownMode, Supervisor, has_ended};
@@ -28,7 +28,7 @@ use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::InstanceId;
 use crate::domain::configs::{ConfigService, check_name};
-use crate::domain::mutes::{ActiveMute, MuteSet, lasting_mutes};
+use crate::domain::mutes::{ActiveMute, MuteSet};
 use crate::infra::db::row_copy::RowCopy;
 use crate::infra::db::{DatabaseVersion, Db};
 use crate::infra::log_store::{InstanceLog, SecretMask};
@@ -58,15 +58,6 @@ pub struct InstanceService {
     pub(super) trying: Arc<Mutex<()>>,
     /// The host name or address to show miners first.
     pub(super) advertised_host: Option<Arc<str>>,
-}
-
-/// What the database says about all instances.
-#[derive(Debug)]
-pub(super) struct InstanceRows {
-    /// Oldest first.
-    pub(super) instances: Vec<RowWithConfig>,
-    /// The mutes that had not ended when they were read.
-    mutes: MuteSet,
 }
 
 /// The version of everything that lists show.
@@ -232,14 +223,9 @@ impl InstanceService {
 
     /// All rows, oldest first, as of the last commit.
     pub(super) async fn rows(&self) -> Result<Arc<InstanceRows>> {
-        let read = |c: &mut diesel::SqliteConnection| {
-            let mutes = lasting_mutes(c, Timestamp::now())?;
-            Ok(InstanceRows {
-                instances: queries::all(c)?,
-                mutes: mutes.into_iter().collect(),
-            })
-        };
-        self.rows.get(|| self.db.version(), read).await
+        self.rows
+            .get(|| self.db.version(), |c| Ok(queries::rows(c)?))
+            .await
     }
 
     /// Differs whenever an instance, its configuration or its status may have changed, and every

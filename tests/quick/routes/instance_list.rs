@@ -147,7 +147,7 @@ async fn invalid_parameters_are_named_with_what_is_allowed() {
         ("cursor=1&offset=1", vec!["/cursor"]),
         ("limit=0&state=x", vec!["/limit", "/state"]),
         ("colour=red", vec!["/colour"]),
-        ("group=tag", vec!["/group"]),
+        ("group=mood", vec!["/group"]),
     ] {
         for prefix in ["/api/instances", "/api", "/instances", "/"] {
             let refused = bare(&farm.manager, "GET", &format!("{prefix}?{query}")).await;

@@ -21,7 +21,7 @@ async fn named(manager: &Manager) -> Vec<String> {
 async fn every_file_a_page_names_is_there_for_good_under_an_address_with_its_hash() {
     let manager = Manager::start().await;
     let named = named(&manager).await;
-    assert_eq!(named.len(), 8, "{named:?}");
+    assert_eq!(named.len(), 9, "{named:?}");
     for address in named {
         let (path, hash) = address
             .split_once('?')
@@ -31,6 +31,7 @@ async fn every_file_a_page_names_is_there_for_good_under_an_address_with_its_has
             "css" => "text/css",
             "js" => "text/javascript",
             "svg" => "image/svg+xml",
+            "webmanifest" => "application/manifest+json",
             other => panic!("{other}"),
         };
         let file = manager.ask(&address, "*/*").await;

@@ -51,7 +51,12 @@ fn text(element: ElementRef) -> String {
 /// What holds for every page; returns it parsed.
 fn sound(view: &impl PageView) -> Html {
     let html = view
-        .render_with_values(&crate::web::PageFrame::default())
+        .render_with_values(&crate::web::PageFrame {
+            caller: Some(crate::web::Caller::machine(
+                crate::web::PeerAddress::default(),
+            )),
+            ..crate::web::PageFrame::default()
+        })
         .unwrap();
     assert!(!html.contains(samples::SECRET), "{html}");
     assert!(
