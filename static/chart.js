@@ -2,8 +2,8 @@
 // from the data table of the chart. Without this file, the table and the form for a time range do the same.
 (() => {
   'use strict';
-  // The active chart, its rows from the oldest on, the shown row, and the time at which a drag began.
-  let plot = null, rows = [], at = -1, begun = null;
+  // The active chart, its rows from the oldest on, the shown row, the time at which a drag began, and where the mouse is.
+  let plot = null, rows = [], at = -1, begun = null, mouse = null;
 
   function axis() {
     const [left, right, from, to] = plot.querySelector('svg').dataset.plot.split(' ').map(parseFloat);
@@ -45,7 +45,7 @@
   function leave() {
     if (!plot) return;
     for (const name of ['i', 'div']) part(name).remove();
-    plot = begun = null;
+    plot = begun = mouse = null;
   }
 
   async function enter(next) {
@@ -63,8 +63,15 @@
     rows = [...table.rows].map((tr) => ({ tr, at: Date.parse(tr.querySelector('time').dateTime) })).reverse();
     next.setAttribute('aria-valuemax', Math.max(0, rows.length - 1));
     if (document.activeElement === next) show(rows.length - 1);
+    // The mouse may rest on the chart since before its rows were there.
+    else if (mouse !== null) showUnder(mouse);
   }
 
+  const showUnder = (x) => {
+    const time = axis().time(x);
+    show(rows.findLastIndex((row) => row.at <= time));
+    return time;
+  };
   const under = (event) => event.target.closest?.('.plot');
 
   document.addEventListener('pointermove', (event) => {
@@ -74,8 +81,8 @@
       return;
     }
     enter(found);
-    const time = axis().time(event.clientX);
-    show(rows.findLastIndex((row) => row.at <= time));
+    mouse = event.clientX;
+    const time = showUnder(mouse);
     if (begun !== null) band(begun, time);
   });
   document.addEventListener('pointerdown', (event) => {

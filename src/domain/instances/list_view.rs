@@ -20,6 +20,9 @@ use crate::infra::notices::ManagerNotice;
 use crate::keeper::machine::InstanceState;
 use crate::view;
 
+/// A group with its rows: the element id and the instance of each.
+type GroupedRows<'a> = (Option<&'a GroupHeader>, Vec<(String, &'a Instance)>);
+
 /// Instances that need attention which the page describes before the list.
 const MOST_DESCRIBED: usize = 10;
 /// The number of instances from which the page has the search and the filters.
@@ -247,7 +250,7 @@ impl InstanceListPage {
 
     /// The rows of the part in their groups, each with its element id. An instance that is in several
     /// groups has several rows.
-    pub(super) fn grouped_rows(&self) -> Vec<(Option<&GroupHeader>, Vec<(String, &Instance)>)> {
+    pub(super) fn grouped_rows(&self) -> Vec<GroupedRows<'_>> {
         let mut seen: HashMap<InstanceId, usize> = HashMap::new();
         let mut rows = self.instances.iter().map(|instance| {
             let times = seen.entry(instance.id).or_default();

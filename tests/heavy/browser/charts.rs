@@ -184,7 +184,8 @@ async fn the_pointer_reads_a_chart_that_waits_for_it_and_a_drag_zooms() {
         .go(&manager.url(&format!("/metrics/{id}?range=1h")))
         .await;
     let plot = "#c-hashrate-measured-plot";
-    browser.move_mouse(plot, &[0.5, 0.9], false).await;
+    // The first samples are at the right end.
+    browser.move_mouse(plot, &[0.5, 0.99], false).await;
     // The data table is loaded for it.
     browser
         .until(

@@ -521,8 +521,14 @@ async fn groups_have_sums_and_rows_a_strip() {
     assert_eq!(refused.pointers(), ["/group"]);
     until("the strip of what runs", || async {
         let page = manager.ask("/instances", "text/html").await.page(200);
+        // Not 100 %: the start took some time as well.
         let strips = page.texts("svg.strip title");
-        (strips == ["Last 24 h: running 100 %"]).then_some(())
+        let is_running = |text: &String| {
+            let percent = text.strip_prefix("Last 24 h: running ")?;
+            percent.strip_suffix(" %")?.parse::<u32>().ok()
+        };
+        let running: Vec<u32> = strips.iter().filter_map(is_running).collect();
+        (strips.len() == 1 && running.len() == 1 && running[0] >= 50).then_some(())
     })
     .await;
     // The strip is made again from the stored events.
