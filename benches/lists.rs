@@ -147,10 +147,10 @@ async fn report_pages(dir: &Path) {
         let ids = create_instances(&api, count).await;
         for path in ["/", "/?limit=1000"] {
             let (mut times, mut page) = (Vec::new(), Vec::new());
-            for number in 0..REQUESTS {
+            for id in ids.iter().take(REQUESTS) {
                 // The page is kept as bytes until something changes.
-                let path_of_one = format!("/instances/{}", ids[number]);
-                let name = serde_json::json!({ "name": format!("changed {path} {number}") });
+                let path_of_one = format!("/instances/{id}");
+                let name = serde_json::json!({ "name": format!("changed {path} {id}") });
                 api.send(reqwest::Method::PATCH, &path_of_one, name).await;
                 let begun = Instant::now();
                 let request = http.get(format!("http://{}{path}", manager.address));

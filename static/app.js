@@ -121,7 +121,7 @@
       const search = document.querySelector('input[type=search]');
       search?.focus();
       search?.select();
-      if (!search && location.pathname !== '/instances') location.assign('/instances#q');
+      if (!search && !document.getElementById('inst')) location.assign('/instances#q');
     }
   });
 

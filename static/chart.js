@@ -61,7 +61,8 @@
     }
     if (plot !== next || !table) return;
     rows = [...table.rows].map((tr) => ({ tr, at: Date.parse(tr.querySelector('time').dateTime) })).reverse();
-    next.setAttribute('aria-valuemax', Math.max(0, rows.length - 1));
+    at = rows.length - 1;
+    next.setAttribute('aria-valuemax', Math.max(0, at));
     if (document.activeElement === next) show(rows.length - 1);
     // The mouse may rest on the chart since before its rows were there.
     else if (mouse !== null) showUnder(mouse);

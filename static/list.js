@@ -10,8 +10,9 @@
     const bulk = document.getElementById('bulk');
     if (!bulk) return;
     const selected = new Set(rows().filter((row) => row.checked).map((row) => row.value)).size;
-    bulk.querySelector('output').textContent = selected;
-    const isWhole = bulk.querySelector('[type=checkbox]')?.checked;
+    const whole = bulk.querySelector('[type=checkbox]');
+    const isWhole = whole?.checked;
+    bulk.querySelector('output').textContent = isWhole ? whole.parentElement.textContent.trim() : selected;
     for (const button of bulk.querySelectorAll('button')) button.disabled = !selected && !isWhole;
   }
 

@@ -81,7 +81,7 @@ impl BulkActionKind {
             Self::Configure => "Change configuration",
             Self::Version => "Change client version",
             Self::Tag => "Change tags",
-            Self::Mute => "Mute notifications",
+            Self::Mute => "Mute alerts",
         }
     }
 

@@ -200,7 +200,7 @@ impl BulkJobs {
                 parts.join(". ")
             }
             BulkAction::Mute(draft) => {
-                format!("Mute notifications until {}", draft.until.local_minute())
+                format!("Mute alerts until {}", draft.until.local_minute())
             }
             simple => simple.kind().label().into(),
         })

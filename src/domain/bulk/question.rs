@@ -13,6 +13,9 @@ use crate::domain::instances::Instance;
 use crate::domain::mutes::mute_durations;
 use crate::view;
 
+/// As many selected instances are stopped or restarted without a question.
+const FEW: usize = 5;
+
 /// A mark of a set of instances: two sets have different ones.
 pub(super) fn set_mark(instances: &[Instance]) -> String {
     let mut ids: Vec<InstanceId> = instances.iter().map(|one| one.id).collect();
@@ -91,8 +94,8 @@ impl BulkQuestionPage {
         affected.sort_by_key(|one| !one.status.has_client());
         let is_by_filter = matches!(request.selection, BulkSelection::Filter(_));
         let is_felt = matches!(request.action, Some(BulkAction::Stop | BulkAction::Restart));
-        let asks =
-            request.kind == BulkActionKind::Delete || is_by_filter && is_felt && affected.len() > 1;
+        let few = if is_by_filter { 1 } else { FEW };
+        let asks = request.kind == BulkActionKind::Delete || is_felt && affected.len() > few;
         let mark = set_mark(instances);
         let mut errors = request.errors.clone();
         let is_changed = request

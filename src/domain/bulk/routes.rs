@@ -88,7 +88,8 @@ pub async fn act(
     };
     let _ = tokio::time::timeout(patience, is_over).await;
     let job = live.job();
-    let mut response = if job.stage.is_over() {
+    // A page has its own address, so that loading it again does not repeat the action.
+    let mut response = if job.stage.is_over() && !is_page {
         want.respond(&BulkJobPage {
             job,
             change: 0,

@@ -173,6 +173,12 @@ async fn a_kept_list_is_for_nobody_without_access() {
     let tokens = farm.admin.get(&farm.manager, "/api/tokens").await.json(200);
     let id = tokens["tokens"][0]["id"].as_str().unwrap();
     let (list, page) = ("/api/instances", "/instances");
+    // The first check adds the health.
+    until("the first check", || async {
+        let list = grafana.get(&farm.manager, list).await.json(200);
+        list["instances"][0].get("health").map(|_| ())
+    })
+    .await;
     let data = grafana.get(&farm.manager, list).await;
     let html = grafana.page(&farm.manager, page).await;
     html.page(200);
