@@ -131,10 +131,10 @@ async fn each_page_offers_a_role_what_it_may_do_and_nothing_else() {
                 continue;
             }
             let own = controls(&answer.page(200), &path);
-            for control in own.iter().filter(|control| !may(*role, *control)) {
+            for control in own.iter().filter(|control| !may(*role, control)) {
                 wrong.push(format!("{role} at {path}: {control:?} is offered"));
             }
-            let (fit, unfit): (Vec<_>, Vec<_>) = whole.iter().partition(|one| may(*role, *one));
+            let (fit, unfit): (Vec<_>, Vec<_>) = whole.iter().partition(|one| may(*role, one));
             let is_missing = |control: &&&Control| !own.contains(**control);
             if !OWN.contains(&path.as_str()) {
                 for control in fit.iter().filter(is_missing) {
