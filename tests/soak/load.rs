@@ -38,14 +38,14 @@ const MEMORY: f64 = 110.0;
 type Durations = BTreeMap<&'static str, Vec<f64>>;
 
 /// The manager under load and what was measured.
-struct LoadedManager {
+struct LoadTarget {
     manager: Manager,
     ids: Vec<String>,
     ends: Instant,
     durations: Mutex<Durations>,
 }
 
-impl LoadedManager {
+impl LoadTarget {
     fn is_over(&self) -> bool {
         Instant::now() >= self.ends
     }
@@ -108,7 +108,7 @@ impl LoadedManager {
 }
 
 /// Reads pages or JSON until the end.
-async fn read(load: Arc<LoadedManager>, accept: &'static str, from_ms: u64, to_ms: u64) {
+async fn read(load: Arc<LoadTarget>, accept: &'static str, from_ms: u64, to_ms: u64) {
     while !load.is_over() {
         let path = load.any_path();
         let request = load.manager.request("GET", &path).header("accept", accept);
@@ -119,7 +119,7 @@ async fn read(load: Arc<LoadedManager>, accept: &'static str, from_ms: u64, to_m
 }
 
 /// Opens streams and leaves them after some seconds. A stream of a log that runs all the time has no gap.
-async fn follow(load: Arc<LoadedManager>) -> usize {
+async fn follow(load: Arc<LoadTarget>) -> usize {
     let mut lines = 0;
     while !load.is_over() {
         let steady = &load.ids[ACTED_ON + usize::try_from(chance(40)).unwrap()];
@@ -155,7 +155,7 @@ async fn follow(load: Arc<LoadedManager>) -> usize {
 }
 
 /// Starts, stops, restarts and renames; the starts that were acknowledged, and the last names.
-async fn act(load: Arc<LoadedManager>) -> (HashMap<String, usize>, HashMap<String, String>) {
+async fn act(load: Arc<LoadTarget>) -> (HashMap<String, usize>, HashMap<String, String>) {
     let (mut starts, mut names) = (HashMap::new(), HashMap::new());
     let mut stopped: Vec<String> = Vec::new();
     for number in 0.. {
@@ -199,7 +199,7 @@ async fn act(load: Arc<LoadedManager>) -> (HashMap<String, usize>, HashMap<Strin
 }
 
 /// Creates a backup every minute and keeps three; the number of those that were completed.
-async fn back_up(load: Arc<LoadedManager>) -> usize {
+async fn back_up(load: Arc<LoadTarget>) -> usize {
     let mut completed = 0;
     let mut known: Vec<String> = Vec::new();
     while !load.is_over() {
@@ -230,7 +230,7 @@ async fn back_up(load: Arc<LoadedManager>) -> usize {
 }
 
 /// Resident memory every second, MB: the least of a window that ends after `FIRST`, and of the last one.
-async fn weigh(load: Arc<LoadedManager>, time: Duration) -> [f64; 2] {
+async fn weigh(load: Arc<LoadTarget>, time: Duration) -> [f64; 2] {
     let first = FIRST.min(time / 4);
     let window = WINDOW.min(first / 2);
     let begun = Instant::now();
@@ -271,7 +271,7 @@ fn report_durations(durations: &Durations) -> (usize, f64) {
 
 /// What was acknowledged is there: names, starts in the history, and every line of every log.
 async fn check(
-    load: &LoadedManager,
+    load: &LoadTarget,
     starts: &HashMap<String, usize>,
     names: &HashMap<String, String>,
 ) -> usize {
@@ -319,7 +319,7 @@ pub async fn mixed_load_on_fifty_instances(time: Duration) -> String {
     for id in &ids {
         manager.until_state(id, "running").await;
     }
-    let load = Arc::new(LoadedManager {
+    let load = Arc::new(LoadTarget {
         manager,
         ids,
         ends: Instant::now() + time,

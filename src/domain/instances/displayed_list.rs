@@ -18,7 +18,7 @@ pub(super) struct DisplayedList {
     /// The number of instances that match and of all, and whether there are configurations: what the
     /// table shows around its rows.
     frame: (usize, usize, bool),
-    /// The element ids of the rows, with those of the groups.
+    /// The element ids of all rows, including the rows of groups.
     order: Vec<String>,
     rows: HashMap<String, String>,
 }

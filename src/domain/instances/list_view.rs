@@ -21,7 +21,7 @@ use crate::keeper::machine::InstanceState;
 use crate::view;
 
 /// A group with its rows: the element id and the instance of each.
-type GroupedRows<'a> = (Option<&'a GroupHeader>, Vec<(String, &'a Instance)>);
+type GroupTableRows<'a> = (Option<&'a GroupHeader>, Vec<(String, &'a Instance)>);
 
 /// Instances that need attention which the page describes before the list.
 const MOST_DESCRIBED: usize = 10;
@@ -250,7 +250,7 @@ impl InstanceListPage {
 
     /// The rows of the part in their groups, each with its element id. An instance that is in several
     /// groups has several rows.
-    pub(super) fn grouped_rows(&self) -> Vec<GroupedRows<'_>> {
+    pub(super) fn grouped_rows(&self) -> Vec<GroupTableRows<'_>> {
         let mut seen: HashMap<InstanceId, usize> = HashMap::new();
         let mut rows = self.instances.iter().map(|instance| {
             let times = seen.entry(instance.id).or_default();

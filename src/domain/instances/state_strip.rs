@@ -262,7 +262,7 @@ mod tests {
     fn a_strip_stays_small_whatever_happens() {
         let mut strip = StateStrip::new(Timestamp(5), Running);
         for at in (0..2000).rev() {
-            // Also a clock that goes back.
+            // The clock was set back.
             strip.change(
                 Timestamp(at * PART_MS / 7),
                 if at % 2 == 0 { Failed } else { Running },

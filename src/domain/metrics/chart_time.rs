@@ -41,7 +41,7 @@ impl FromStr for ChartTime {
         if let Ok(at) = text.parse::<Timestamp>() {
             return Ok(Self { at, next_day: None });
         }
-        // Numbers alone are also a date of ISO 8601, but nobody who writes them means one.
+        // ISO 8601 also allows dates without separators. A user who enters only digits does not mean a date.
         let is_date = text.len() == 10 && text.as_bytes().get(4) == Some(&b'-');
         if is_date {
             let day: Date = text.parse()?;
