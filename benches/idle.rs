@@ -19,10 +19,11 @@ use harness::{
 
 const STREAMS: usize = 20;
 const PAGES: usize = 500;
-/// After the start of all instances: what is due once has been done.
-const SETTLE: Duration = Duration::from_secs(30);
-/// The time over which CPU time is measured.
-const IDLE: Duration = Duration::from_secs(60);
+/// After the start of all instances: what is due once has been done, and clients are not young any
+/// more.
+const SETTLE: Duration = Duration::from_secs(150);
+/// The time over which CPU time is measured: samples are rolled up every five minutes.
+const IDLE: Duration = Duration::from_secs(300);
 
 /// CPU time of the manager and its keepers, as a share of one core, %.
 async fn idle_cpu(manager: &Server, data_dir: &Path) -> f64 {

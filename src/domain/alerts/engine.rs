@@ -2,6 +2,7 @@
 //! the rules in one transaction.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -15,7 +16,7 @@ use super::incident::is_covered;
 use super::model::{AlertRule, InstanceObservation};
 use super::posting::{NotificationQueue, RuleNotice, bundles};
 use super::queries::{self, RuleStateKey};
-use super::service::Alerts;
+use super::service::{Alerts, LatestObservations};
 use super::state_machine::{RuleState, grown, step};
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
@@ -170,7 +171,7 @@ impl RuleContext {
     }
 }
 
-fn tags_of(latest: &HashMap<InstanceId, InstanceObservation>) -> HashMap<InstanceId, InstanceTags> {
+fn tags_of(latest: &LatestObservations) -> HashMap<InstanceId, InstanceTags> {
     let tags = latest.iter().map(|(id, seen)| (*id, seen.tags.clone()));
     tags.collect()
 }
@@ -183,9 +184,12 @@ impl Alerts {
     /// or tick catches up.
     pub async fn observe(&self, seen: Vec<InstanceObservation>) -> Result<()> {
         let mut latest = self.latest.lock().await;
-        let looks: Vec<(InstanceObservation, Timestamp)> = seen
+        let looks: Vec<(Arc<InstanceObservation>, Timestamp)> = seen
             .into_iter()
-            .map(|seen| (seen.clone(), seen.at))
+            .map(|seen| {
+                let at = seen.at;
+                (Arc::new(seen), at)
+            })
             .collect();
         let is_late = |seen: &InstanceObservation| {
             latest
@@ -198,8 +202,7 @@ impl Alerts {
             .map(|(seen, _)| seen.instance)
             .collect();
         latest.extend(looks.iter().map(|(seen, _)| (seen.instance, seen.clone())));
-        let tags = tags_of(&latest);
-        self.evaluate_observations(looks, is_new, tags).await
+        self.evaluate_observations(looks, is_new, &latest).await
     }
 
     /// Evaluates the last observation of each instance again, because delays may have elapsed and
@@ -216,7 +219,7 @@ impl Alerts {
         self.evaluate_observations(
             latest.values().map(|seen| (seen.clone(), now)).collect(),
             HashSet::new(),
-            tags_of(&latest),
+            &latest,
         )
         .await
     }
@@ -227,13 +230,13 @@ impl Alerts {
         self.latest.lock().await.remove(&id);
     }
 
-    /// Evaluates observations, each as of its own time. The caller holds `latest`, so evaluations
-    /// never overlap.
+    /// Evaluates observations, each as of its own time. The caller has locked `latest`, so
+    /// evaluations never overlap.
     async fn evaluate_observations(
         &self,
-        looks: Vec<(InstanceObservation, Timestamp)>,
+        looks: Vec<(Arc<InstanceObservation>, Timestamp)>,
         is_new: HashSet<InstanceId>,
-        tags: HashMap<InstanceId, InstanceTags>,
+        latest: &LatestObservations,
     ) -> Result<()> {
         let Some(first) = looks.iter().map(|(_, at)| *at).min() else {
             return Ok(());
@@ -264,6 +267,7 @@ impl Alerts {
             return Ok(());
         }
         let (is_told, now) = (!outcome.notices.is_empty(), self.clock.now());
+        let tags = tags_of(latest);
         // Nothing is added to deliveries in progress, and the worker selects none while something is
         // added.
         let in_hand = self.in_hand.lock().await;

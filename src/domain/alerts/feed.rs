@@ -132,11 +132,7 @@ impl AlertFeed {
     async fn observe_all(&mut self, only: Option<&HashSet<InstanceId>>) -> Result<()> {
         let instances = self.health.instances().list().await?;
         if only.is_none() {
-            let told = self.metrics.clients(Timestamp::now()).await?.into_iter();
-            let count = |total: f64| total.max(0.0) as u64;
-            let blocks = told
-                .filter_map(|client| Some((client.id, count(*client.totals.get("blocks_found")?))));
-            self.blocks = blocks.collect();
+            self.blocks = self.metrics.blocks_found().await?;
             let present: HashSet<InstanceId> =
                 instances.iter().map(|instance| instance.id).collect();
             for gone in self.known.difference(&present) {

@@ -28,6 +28,9 @@ const NEWEST: usize = 50;
 /// How long deliveries are kept.
 pub(super) const KEPT: Duration = Duration::from_secs(30 * 86_400);
 
+/// The last observation of each instance.
+pub(super) type LatestObservations = HashMap<InstanceId, Arc<InstanceObservation>>;
+
 /// The alert service; cheap to clone.
 #[derive(Clone)]
 pub struct Alerts {
@@ -42,7 +45,7 @@ pub struct Alerts {
     /// Notified when a delivery waits.
     pub(super) wake: Arc<Notify>,
     /// The last observation of each instance. Locked while rules are evaluated or changed.
-    pub(super) latest: Arc<Mutex<HashMap<InstanceId, InstanceObservation>>>,
+    pub(super) latest: Arc<Mutex<LatestObservations>>,
     /// The deliveries in progress. Nothing is added to them.
     pub(super) in_hand: Arc<Mutex<HashSet<i64>>>,
     /// The unreadable rows that were already logged.

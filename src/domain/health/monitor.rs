@@ -36,8 +36,9 @@ const LIST: Duration = Duration::from_secs(10);
 const WELL: Duration = Duration::from_secs(60);
 /// and of others: many problems take a while to show.
 const NOT_WELL: Duration = Duration::from_secs(10);
-/// Interval of the check of all instances for automatic fixes. Those that change are checked at once.
-const WATCHED: Duration = Duration::from_secs(5);
+/// Interval of the check of all instances for automatic fixes: that of samples. Those that change are
+/// checked at once.
+const WATCHED: Duration = Duration::from_secs(10);
 /// Interval of saving the read position, besides state changes.
 const SAVED: Duration = Duration::from_secs(60);
 /// Probe interval of all pools while an instance mines solo even though a pool is configured; the
@@ -72,10 +73,11 @@ pub struct HealthMonitor {
 
 #[derive(Debug)]
 struct MonitoredInstance {
-    /// Absent while its log is being read, and after a read that failed permanently.
-    reader: Option<HealthLogReader>,
+    /// Absent while its log is being read, and after a read that failed permanently. In a box, because
+    /// it moves to a thread and back every second.
+    reader: Option<Box<HealthLogReader>>,
     /// The same for its translator, if it has one.
-    translator: Option<HealthLogReader<TranslatorLogStatus>>,
+    translator: Option<Box<HealthLogReader<TranslatorLogStatus>>>,
     /// Since when part of the log is unread.
     behind_since: Option<Instant>,
     /// The offset of the state that others see.
@@ -313,7 +315,7 @@ impl HealthMonitor {
                 reader.find_log();
             }
             let watched = MonitoredInstance {
-                reader: Some(reader),
+                reader: Some(Box::new(reader)),
                 translator: has_translator.then(|| translator_reader(&self.health, instance.id)),
                 behind_since: None,
                 read_offset: kept.offset,
@@ -340,7 +342,7 @@ impl HealthMonitor {
                 let instances = self.health.instances();
                 let reader =
                     HealthLogReader::new(&instances.log_dir(*id), kept.offset, kept.standing);
-                watched.reader = Some(reader.masked(instances.secret_mask()));
+                watched.reader = Some(Box::new(reader.masked(instances.secret_mask())));
             }
         }
         let readers: Vec<_> = self
@@ -353,12 +355,12 @@ impl HealthMonitor {
             let mut all = Vec::new();
             for (id, mut reader, mut translator) in readers {
                 let of_client = reader.read(&mut buffer, MOST);
-                let begun = translator.as_ref().map(HealthLogReader::offset);
+                let begun = translator.as_ref().map(|reader| reader.offset());
                 let of_translator = match &mut translator {
                     Some(translator) => translator.read(&mut buffer, MOST),
                     None => Ok(false),
                 };
-                let has_grown = translator.as_ref().map(HealthLogReader::offset) != begun;
+                let has_grown = translator.as_ref().map(|reader| reader.offset()) != begun;
                 let results = (of_client, of_translator);
                 all.push((id, (reader, translator, has_grown), results));
             }
@@ -520,10 +522,11 @@ impl HealthMonitor {
 fn translator_reader(
     health: &HealthService,
     id: InstanceId,
-) -> HealthLogReader<TranslatorLogStatus> {
+) -> Box<HealthLogReader<TranslatorLogStatus>> {
     let instances = health.instances();
     let dir = instances.program_log_dir(id, ProgramName::Translator);
-    HealthLogReader::tail(&dir, TRANSLATOR_TAIL).masked(instances.secret_mask())
+    let reader = HealthLogReader::tail(&dir, TRANSLATOR_TAIL);
+    Box::new(reader.masked(instances.secret_mask()))
 }
 
 #[cfg(test)]

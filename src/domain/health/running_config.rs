@@ -4,10 +4,9 @@
 use std::net::SocketAddr;
 
 use crate::domain::configs::ClientConfig;
+use crate::programs::jd_client::monitoring::DEFAULT_REFRESH_S;
 use crate::programs::sv2_peer::{PeerRole, PeerTarget};
 
-/// Default refresh interval of monitoring, seconds (0.6.0).
-const DEFAULT_REFRESH_S: u64 = 15;
 /// The only version of the mining protocol.
 const DEFAULT_VERSION: u16 = 2;
 

@@ -20,6 +20,7 @@ use crate::keeper::names;
 use crate::keeper::protocol::KeeperStatus;
 use crate::keeper::translator_machine::TranslatorState;
 use crate::programs::bitcoin_core::BitcoinNetwork;
+use crate::programs::jd_client::monitoring::DEFAULT_REFRESH_S;
 use crate::programs::translator;
 use crate::programs::translator::config::TranslatorConfig;
 
@@ -123,14 +124,16 @@ impl InstanceService {
         preparation::node_of(&config)
     }
 
-    /// The monitoring address of the current client, from its file; none if not configured.
-    pub async fn monitoring_address(&self, id: InstanceId) -> Option<SocketAddr> {
-        self.running_file(id)
-            .await?
-            .get("monitoring_address")?
-            .as_str()?
-            .parse()
-            .ok()
+    /// The monitoring address of the current client and the interval at which it refreshes its
+    /// metrics, from its file; none if not configured.
+    pub async fn monitoring_source(&self, id: InstanceId) -> Option<(SocketAddr, Duration)> {
+        let file = self.running_file(id).await?;
+        let address = file.get("monitoring_address")?.as_str()?.parse().ok()?;
+        let refresh_s = file
+            .get("monitoring_cache_refresh_secs")
+            .and_then(|seconds| u64::try_from(seconds.as_integer()?).ok())
+            .unwrap_or(DEFAULT_REFRESH_S);
+        Some((address, Duration::from_secs(refresh_s)))
     }
 
     /// The file the present translator was started with; none: there is no translator, or its file

@@ -6,7 +6,7 @@ use diesel::sqlite::SqliteConnection;
 
 use super::average::{HOUR, RecentHashrate};
 use super::counters::Samples;
-use super::queries::{self, Resolution};
+use super::queries::{self, Resolution, SampleBucket};
 use super::range::{self, PointSpacing, RollupMarks};
 use crate::base::ids::InstanceId;
 use crate::domain::instances::ListStats;
@@ -15,8 +15,13 @@ use crate::infra::chart::sparkline;
 /// The time range and the interval of the sparkline, in seconds.
 const SPARK: i64 = 6 * 3600;
 const SPARK_STEP: i64 = 300;
-/// The counters of the last day.
-const COUNTED: [&str; 3] = ["shares_accepted", "shares_rejected", "shares_acknowledged"];
+/// The metrics of the last day: counters of shares, and the hashrate.
+const DAILY: [&str; 4] = [
+    "shares_accepted",
+    "shares_rejected",
+    "shares_acknowledged",
+    "hashrate_measured",
+];
 
 /// The shares of the last day and the sparkline of the last six hours; `None` for an instance without
 /// samples.
@@ -26,24 +31,21 @@ pub(super) fn draw(
     now: i64,
 ) -> QueryResult<Option<ListStats>> {
     let marks = RollupMarks::read(c)?;
-    let mut counts = [0.0; 3];
-    for (count, name) in counts.iter_mut().zip(COUNTED) {
-        let Some(series) = queries::series(c, id, name)? else {
-            return Ok(None);
-        };
-        *count =
-            range::whole(c, marks, series.id, (now - 86_400, now + 1))?.map_or(0.0, |all| all.sum);
-    }
-    let mut hashrate_24h = None;
-    let spark = match queries::series(c, id, "hashrate_measured")? {
+    let series = queries::series_ids(c, id, &DAILY)?;
+    let [Some(_), Some(_), Some(_), hashrate] = series[..] else {
+        return Ok(None);
+    };
+    let present: Vec<i64> = series.iter().copied().flatten().collect();
+    let day = range::totals(c, marks, &present, (now - 86_400, now + 1))?;
+    let of_day = |place: usize| day.get(&series[place]?);
+    let count = |place: usize| of_day(place).map_or(0.0, |all| all.sum);
+    let spark = match hashrate {
         Some(series) => {
-            let day = range::whole(c, marks, series.id, (now - 86_400, now + 1))?;
-            hashrate_24h = day.map(|day| day.average());
             let spacing = PointSpacing {
                 level: Resolution::Minute,
                 step: SPARK_STEP,
             };
-            let points = range::points(c, marks, series.id, (now - SPARK, now), spacing)?;
+            let points = range::points(c, marks, series, (now - SPARK, now), spacing)?;
             let points: Vec<(i64, f64)> = points
                 .iter()
                 .map(|bucket| (bucket.at * 1000, bucket.average()))
@@ -65,10 +67,10 @@ pub(super) fn draw(
         None => String::new(),
     };
     Ok(Some(ListStats {
-        accepted: counts[0],
-        rejected: counts[1],
-        acknowledged: counts[2],
-        hashrate_24h,
+        accepted: count(0),
+        rejected: count(1),
+        acknowledged: count(2),
+        hashrate_24h: of_day(3).map(SampleBucket::average),
         spark,
         ..ListStats::default()
     }))
@@ -94,11 +96,15 @@ pub(super) fn recent_hashrate(
 
 /// Counts the shares of a round of samples.
 pub(super) fn update(glance: &mut Option<ListStats>, taken: &Samples) {
-    let counts = COUNTED.map(|name| taken.get(name).copied());
-    if glance.is_some() || counts.iter().any(Option::is_some) {
+    let [accepted, rejected, acknowledged, _] = DAILY.map(|name| taken.get(name).copied());
+    if glance.is_some()
+        || [accepted, rejected, acknowledged]
+            .iter()
+            .any(Option::is_some)
+    {
         let glance = glance.get_or_insert_default();
-        glance.accepted += counts[0].unwrap_or(0.0);
-        glance.rejected += counts[1].unwrap_or(0.0);
-        glance.acknowledged += counts[2].unwrap_or(0.0);
+        glance.accepted += accepted.unwrap_or(0.0);
+        glance.rejected += rejected.unwrap_or(0.0);
+        glance.acknowledged += acknowledged.unwrap_or(0.0);
     }
 }

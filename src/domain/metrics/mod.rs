@@ -30,6 +30,7 @@ mod jobs;
 mod latest;
 mod list_extras;
 pub mod model;
+mod monitoring_source;
 mod page_builder;
 mod queries;
 mod query_params;

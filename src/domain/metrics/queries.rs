@@ -141,6 +141,29 @@ pub fn series(
         .optional()
 }
 
+/// The numbers of those series of an instance that exist, in the order of the names.
+pub fn series_ids(
+    db: &mut Db,
+    instance: InstanceId,
+    names: &[&str],
+) -> QueryResult<Vec<Option<i64>>> {
+    let text = format!(
+        "SELECT metric_type, id FROM metric_series WHERE instance_id = ? AND metric_type IN ({})",
+        placeholders(names.len())
+    );
+    let mut statement = CachedStatement::<(Text, BigInt)>::new(text).text(instance);
+    for name in names {
+        statement = statement.text(name);
+    }
+    let found: HashMap<String, i64> = statement.load::<(String, i64)>(db)?.into_iter().collect();
+    Ok(names.iter().map(|name| found.get(*name).copied()).collect())
+}
+
+/// `count` question marks.
+fn placeholders(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
 /// The series of a metric of every instance, by instance.
 pub fn series_named(db: &mut Db, metric_type: &str) -> QueryResult<Vec<(InstanceId, i64)>> {
     let text = "SELECT instance_id, id FROM metric_series WHERE metric_type = ? AND instance_id IS NOT NULL ORDER BY instance_id";
@@ -328,6 +351,59 @@ pub fn buckets(
     }
     found.reverse();
     Ok(found)
+}
+
+/// The buckets of each series at a level between `from` (inclusive) and `to` (exclusive), merged to
+/// one, by series. Series without samples are left out.
+pub(super) fn totals(
+    db: &mut Db,
+    level: Resolution,
+    series: &[i64],
+    (from, to): (i64, i64),
+) -> QueryResult<Vec<(i64, SampleBucket)>> {
+    let numbers = placeholders(series.len());
+    let load = |db: &mut Db, text: String, first: [i64; 2], last: &[i64]| {
+        let mut statement =
+            CachedStatement::<(BigInt, BigInt, BigInt, Double, Double, Double)>::new(text);
+        for number in first.iter().chain(series).chain(last) {
+            statement = statement.number(*number);
+        }
+        statement.load::<(i64, i64, i64, f64, f64, f64)>(db)
+    };
+    let columns = match level {
+        Resolution::Raw => "COUNT(*), SUM(value), MIN(value), MAX(value)",
+        _ => "SUM(count), SUM(sum), MIN(min), MAX(max)",
+    };
+    // The range comes before the series in the text, because all numbers have the order of the text.
+    let text = format!(
+        "SELECT series_id, MIN(at), {columns} FROM {} WHERE at >= ? AND at < ? AND series_id IN ({numbers}) GROUP BY series_id",
+        level.table()
+    );
+    let mut found = load(db, text, [from, to], &[])?;
+    if level == Resolution::Raw {
+        // The same walk as in `fresh`.
+        let text = format!(
+            "WITH RECURSIVE moments (at) AS ( \
+                 SELECT MAX(at) FROM metric_fresh WHERE at < ? \
+                 UNION ALL SELECT (SELECT MAX(at) FROM metric_fresh WHERE at < moments.at) FROM moments WHERE moments.at > ?) \
+             SELECT f.series_id, MIN(f.at), {columns} FROM moments CROSS JOIN metric_fresh f ON f.at = moments.at AND f.series_id IN ({numbers}) \
+             WHERE moments.at >= ? GROUP BY f.series_id"
+        );
+        found.extend(load(db, text, [to, from], &[from])?);
+    }
+    Ok(found
+        .into_iter()
+        .map(|(series, at, count, sum, min, max)| {
+            let bucket = SampleBucket {
+                at,
+                count,
+                sum,
+                min,
+                max,
+            };
+            (series, bucket)
+        })
+        .collect())
 }
 
 /// A sample.

@@ -7,7 +7,7 @@
 
 use diesel::QueryResult;
 use diesel::sqlite::SqliteConnection as Db;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::model::is_of_miner;
 use super::queries::{self, Resolution, SampleBucket, floor};
@@ -260,10 +260,26 @@ pub fn whole(
             from = edge;
         }
     }
-    let mut all: Option<SampleBucket> = None;
+    Ok(totals(db, marks, &[series], (from, to))?.remove(&series))
+}
+
+/// The same for several series at the cost of one, by series, for a range whose finest data is
+/// still stored. Series without samples are left out.
+pub fn totals(
+    db: &mut Db,
+    marks: RollupMarks,
+    series: &[i64],
+    (from, to): (i64, i64),
+) -> QueryResult<HashMap<i64, SampleBucket>> {
+    let mut all: HashMap<i64, SampleBucket> = HashMap::new();
+    if series.is_empty() {
+        return Ok(all);
+    }
     for piece in pieces(Resolution::Day, from, to, marks) {
-        for bucket in queries::buckets(db, piece.level, series, piece.from, piece.to, i64::MAX)? {
-            all = Some(all.map_or(bucket, |known| known.with(bucket)));
+        for (id, bucket) in queries::totals(db, piece.level, series, (piece.from, piece.to))? {
+            all.entry(id)
+                .and_modify(|known| *known = known.with(bucket))
+                .or_insert(bucket);
         }
     }
     Ok(all)

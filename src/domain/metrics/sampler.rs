@@ -14,6 +14,7 @@ use super::latest::LatestMetrics;
 use super::latest::fresh_seconds;
 use super::list_extras;
 use super::model::{MetricMeasure, metric};
+use super::monitoring_source::MonitoringSource;
 use super::queries;
 use super::queries::rollup;
 use super::samples::{Observation, SampledInstance};
@@ -171,7 +172,7 @@ impl Sampler {
 
         let looks: Vec<_> = instances
             .into_iter()
-            .map(|instance| self.look(instance))
+            .map(|instance| self.look(instance, now))
             .collect();
         let looked: Vec<Observation> = futures_util::stream::iter(looks)
             .buffer_unordered(AT_A_TIME)
@@ -325,14 +326,14 @@ impl Sampler {
     }
 
     /// Reads all sources of an instance.
-    fn look(&self, instance: Instance) -> impl Future<Output = Observation> + use<> {
+    fn look(&self, instance: Instance, now: i64) -> impl Future<Output = Observation> + use<> {
         let (instances, monitoring, epoch) =
             (self.instances.clone(), self.monitoring.clone(), self.epoch);
         let known = self.watched.get(&instance.id);
         let baseline = known
             .map(|watched| watched.baseline.clone())
             .unwrap_or_default();
-        let address = known.and_then(|watched| watched.monitoring);
+        let source = known.and_then(|watched| watched.monitoring.clone());
         let translator = known.and_then(|watched| watched.translator.clone());
         async move {
             let id = instance.id;
@@ -367,7 +368,7 @@ impl Sampler {
                 found,
                 is_unknown,
                 process,
-                monitoring: address,
+                monitoring: source,
                 reading: None,
                 translator: None,
                 translator_process,
@@ -377,17 +378,14 @@ impl Sampler {
             let Some(started) = looked.instance.start_time else {
                 return looked;
             };
-            if looked
-                .monitoring
-                .is_none_or(|(of, address)| of != started || address.is_none())
-            {
-                looked.monitoring = Some((started, instances.monitoring_address(id).await));
-            }
+            let source = match looked.monitoring.take() {
+                Some(source) if source.started == started && source.address.is_some() => source,
+                _ => MonitoringSource::new(started, instances.monitoring_source(id).await),
+            };
+            let source = looked.monitoring.insert(source);
             // Before the client is running, its monitoring API may be closed.
-            if looked.instance.status == InstanceState::Running
-                && let Some((_, Some(address))) = looked.monitoring
-            {
-                looked.reading = Some(monitoring.read(address).await.map(Arc::new));
+            if looked.instance.status == InstanceState::Running {
+                looked.reading = source.ask(&monitoring, now).await;
             }
             looked
         }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::mem::discriminant;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use super::average::{HOUR, RecentHashrate, WINDOW};
 use super::counters::{CounterBaseline, ProcessMark, Samples};
 use super::latest::fresh_seconds;
 use super::latest::{LatestFigures, MonitoringState, MonitoringWatch, counts};
+use super::monitoring_source::MonitoringSource;
 use super::translator::{self, TranslatorObservation, TranslatorRun};
 use crate::domain::instances::{Instance, ListStats};
 use crate::infra::log_store::count::LineCounts;
@@ -25,8 +25,8 @@ pub(super) struct SampledInstance {
     pub(super) baseline: CounterBaseline,
     /// The last process reading and its time.
     pub(super) process: Option<(Duration, ProcessReading)>,
-    /// The monitoring address of the client, and the start time of that client.
-    pub(super) monitoring: Option<(i64, Option<SocketAddr>)>,
+    /// The monitoring of the client.
+    pub(super) monitoring: Option<MonitoringSource>,
     /// The translator's last process reading and its time.
     pub(super) translator_process: Option<(Duration, ProcessReading)>,
     /// The process of the translator and its file.
@@ -57,7 +57,7 @@ pub(super) struct Observation {
     /// round.
     pub(super) is_unknown: bool,
     pub(super) process: Option<(Duration, ProcessReading)>,
-    pub(super) monitoring: Option<(i64, Option<SocketAddr>)>,
+    pub(super) monitoring: Option<MonitoringSource>,
     pub(super) reading: Option<std::result::Result<Arc<MonitoringReading>, MonitoringError>>,
     pub(super) translator: Option<TranslatorObservation>,
     pub(super) translator_process: Option<(Duration, ProcessReading)>,

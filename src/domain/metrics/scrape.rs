@@ -18,6 +18,16 @@ use crate::infra::procfs;
 type Values = BTreeMap<String, f64>;
 
 impl MetricService {
+    /// The number of blocks found by each instance that counts them, since it was created.
+    pub async fn blocks_found(&self) -> Result<HashMap<InstanceId, u64>> {
+        let found = self
+            .db
+            .read(|c| Ok(current::counter_totals(c, "blocks_found")?))
+            .await?;
+        let count = |(id, total): (InstanceId, f64)| (id, total.max(0.0) as u64);
+        Ok(found.into_iter().map(count).collect())
+    }
+
     /// Every instance with its counters and the latest readings of its client, if any; in the order
     /// of the list.
     pub async fn clients(&self, now: Timestamp) -> Result<Vec<InstanceMetrics>> {

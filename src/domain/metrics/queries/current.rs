@@ -24,6 +24,29 @@ pub fn baselines(db: &mut Db) -> QueryResult<Vec<(InstanceId, String)>> {
         .collect())
 }
 
+/// The total of one counter of every instance that has it.
+pub fn counter_totals(db: &mut Db, counter: &str) -> QueryResult<Vec<(InstanceId, f64)>> {
+    #[derive(QueryableByName)]
+    struct CounterTotal {
+        #[diesel(sql_type = Text)]
+        instance_id: InstanceId,
+        #[diesel(sql_type = Double)]
+        total: f64,
+    }
+    // Data that is not valid JSON is rebuilt by the sampler.
+    let found: Vec<CounterTotal> = sql_query(
+        "SELECT instance_id, CAST(state ->> ('$.totals.' || ?) AS REAL) AS total FROM metric_baselines \
+         WHERE json_valid(state) AND state ->> ('$.totals.' || ?) IS NOT NULL",
+    )
+    .bind::<Text, _>(counter)
+    .bind::<Text, _>(counter)
+    .load(db)?;
+    Ok(found
+        .into_iter()
+        .map(|found| (found.instance_id, found.total))
+        .collect())
+}
+
 /// The readings of all instances in the round of this second, without those of individual miners.
 pub fn readings(db: &mut Db, at: i64) -> QueryResult<Vec<(InstanceId, String, f64)>> {
     #[derive(QueryableByName)]

@@ -16,6 +16,9 @@ use std::time::Duration;
 
 use crate::infra::http_client;
 
+/// The seconds between two refreshes of a client's metrics, unless its configuration says otherwise
+/// (0.6.0).
+pub const DEFAULT_REFRESH_S: u64 = 15;
 /// Timeout for a whole reading. A healthy client needs a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The maximum size of one body, in bytes; a hundred channels are about 60 KiB.
