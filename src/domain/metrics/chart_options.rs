@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::base::clock::{Timestamp, human_duration};
+use crate::base::error::FieldError;
 
 /// The time ranges: name in URLs, text on pages, seconds.
 pub const RANGES: [(&str, &str, i64); 6] = [
@@ -41,6 +42,26 @@ pub struct ChartOptions {
     pub to: Timestamp,
     /// When the oldest instance in the chart was created: there is no earlier data.
     pub born: Timestamp,
+    /// Start and end as entered, if they are not a time range. The chart shows another one.
+    pub rejected: Option<RejectedRange>,
+}
+
+/// A start and an end that are not a time range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedRange {
+    /// The entered start and end.
+    pub texts: [String; 2],
+    /// Why.
+    pub errors: Vec<FieldError>,
+}
+
+/// A field of the form for a time range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RangeField {
+    pub name: &'static str,
+    pub label: &'static str,
+    pub value: String,
+    pub error: Option<String>,
 }
 
 impl ChartOptions {
@@ -52,6 +73,7 @@ impl ChartOptions {
             from: Timestamp(now.0.saturating_sub(86_400_000)),
             to: now,
             born: Timestamp(0),
+            rejected: None,
         }
     }
 
@@ -175,12 +197,27 @@ impl ChartOptions {
         }
     }
 
-    /// Start and end for the fields of a form, in the local time zone.
-    pub(super) fn fields(&self) -> [(&'static str, &'static str, String); 2] {
-        [
-            ("from", "From", self.shown_from().local_field()),
-            ("to", "To", self.to.local_field()),
-        ]
+    /// Start and end for the fields of a form: as entered, or the shown range in the local time zone.
+    pub(super) fn fields(&self) -> [RangeField; 2] {
+        let [from, to] = match &self.rejected {
+            Some(rejected) => rejected.texts.clone(),
+            None => [self.shown_from().local_field(), self.to.local_field()],
+        };
+        [("from", "From", from), ("to", "To", to)].map(|(name, label, value)| {
+            let mut errors = self.rejected.iter().flat_map(|rejected| &rejected.errors);
+            let error = errors.find(|error| error.pointer.strip_prefix('/') == Some(name));
+            RangeField {
+                name,
+                label,
+                value,
+                error: error.map(|error| error.page_text_as(Some(label)).into_owned()),
+            }
+        })
+    }
+
+    /// The form for a time range is open.
+    pub(super) fn is_custom(&self) -> bool {
+        self.range.is_empty() || self.rejected.is_some()
     }
 
     /// The time range in words.
@@ -207,6 +244,7 @@ mod tests {
             from: Timestamp(from * HOUR),
             to: Timestamp(to * HOUR),
             born: Timestamp(born * HOUR),
+            rejected: None,
         }
     }
 

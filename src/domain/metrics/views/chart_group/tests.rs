@@ -90,6 +90,7 @@ fn group(minutes: &[i64], marks: &[(i64, &str)]) -> ChartGroup {
             from: Timestamp(0),
             to: Timestamp(7_200_000),
             born: Timestamp(0),
+            rejected: None,
         },
         id: "c-miners".into(),
     }
