@@ -274,7 +274,7 @@ mod tests {
         let north = &by_tag(&farm())[1].header;
         let sum = |column| north.sum(&column);
         assert_eq!(sum(ListColumn::Miners), "5");
-        assert_eq!(sum(ListColumn::Hashrate), "5 TH/s");
+        assert_eq!(sum(ListColumn::Hashrate), "5\u{a0}TH/s");
         assert!(
             sum(ListColumn::Shares).contains(" − 5"),
             "{}",

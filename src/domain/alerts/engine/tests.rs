@@ -190,7 +190,7 @@ async fn blocks_and_records_are_told_once_and_not_at_first_sight() {
     world.alerts.tick().await;
     assert_eq!(
         world.titles().await,
-        ["barn: block found", "barn: new best difficulty 1.2 M"]
+        ["barn: block found", "barn: new best difficulty 1.2\u{a0}M"]
     );
     seen.blocks = 7;
     seen.best_difficulty = None;
