@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::base::clock::{Timestamp, human_duration};
+use crate::base::clock::Timestamp;
 use crate::base::error::FieldError;
+use crate::base::units::{Unit, format_value};
 
 /// The time ranges: name in URLs, text on pages, seconds.
 pub const RANGES: [(&str, &str, i64); 6] = [
@@ -191,9 +192,10 @@ impl ChartOptions {
 
     /// The length of the range for the links to those before and after it.
     pub(super) fn length_text(&self) -> String {
-        match RANGES.iter().find(|(name, ..)| *name == self.range) {
+        let seconds = self.length().as_secs_f64().round();
+        match RANGES.iter().find(|range| range.2 as f64 == seconds) {
             Some((_, words, _)) => (*words).to_owned(),
-            None => human_duration(self.length()),
+            None => format_value(Unit::Seconds, seconds),
         }
     }
 
@@ -267,6 +269,25 @@ mod tests {
         );
         // Before it was created.
         assert_eq!(options("", 10, 20, 50).shown_from(), Timestamp(10 * HOUR));
+    }
+
+    #[test]
+    fn a_range_is_named_by_its_exact_length() {
+        let text = |ms: i64| {
+            let mut choice = options("", 0, 0, 0);
+            choice.to = Timestamp(ms);
+            choice.length_text().replace('\u{a0}', " ")
+        };
+        for (ms, expected) in [
+            (167_000, "2 min 47 s"),
+            (120_000, "2 min"),
+            (6 * HOUR, "6 hours"),
+            (6 * HOUR + 400, "6 hours"),
+            (25 * HOUR, "1 d 1 h"),
+            (7 * 24 * HOUR, "7 days"),
+        ] {
+            assert_eq!(text(ms), expected, "{ms}");
+        }
     }
 
     #[test]
