@@ -78,7 +78,8 @@ impl QueryParams {
 
     /// The same without these parameters.
     pub fn without(mut self, names: &[&str]) -> Self {
-        self.given.retain(|(name, _)| !names.contains(&name.as_str()));
+        self.given
+            .retain(|(name, _)| !names.contains(&name.as_str()));
         self
     }
 

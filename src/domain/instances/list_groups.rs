@@ -3,6 +3,7 @@
 use askama::Template;
 use std::collections::BTreeMap;
 
+use super::list_extras::rejected_text;
 use super::list_query::{ListColumn, ListQuery};
 use super::model::Instance;
 use crate::infra::chart::{Unit, format_value};
@@ -191,7 +192,7 @@ impl GroupHeader {
                 .map(|rate| format_value(Unit::HashesPerSecond, rate)),
             ListColumn::Shares => self.accepted.map(|accepted| match self.rejected {
                 0 => count(accepted),
-                rejected => format!("{} − {}", count(accepted), count(rejected)),
+                rejected => format!("{}, {}", count(accepted), rejected_text(rejected as f64)),
             }),
             ListColumn::Miners => self.miners.map(|miners| miners.to_string()),
             _ => None,
@@ -276,7 +277,7 @@ mod tests {
         assert_eq!(sum(ListColumn::Miners), "5");
         assert_eq!(sum(ListColumn::Hashrate), "5\u{a0}TH/s");
         assert!(
-            sum(ListColumn::Shares).contains(" − 5"),
+            sum(ListColumn::Shares) == "5000, 5 rejected",
             "{}",
             sum(ListColumn::Shares)
         );

@@ -148,7 +148,7 @@ pub async fn compare(
     }
     let metric_type = params
         .text("metric")
-        .unwrap_or("hashrate_miners")
+        .unwrap_or("hashrate_measured")
         .to_owned();
     let has_table = params.get::<bool>("table", "true or false");
     let asked = read_query(&want, params, "24h")?;

@@ -318,7 +318,7 @@ async fn ranges_fit_the_age_and_have_neighbors() {
             .iter()
             .map(|link| link.0.as_str())
             .collect::<Vec<_>>(),
-        ["← Previous 6 h 0 min", "Next 6 h 0 min →"]
+        ["← Previous 6 hours", "Next 6 hours →"]
     );
     assert!(before[1].1.ends_with("?range=6h"), "{before:?}");
     // The oldest data.
