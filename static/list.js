@@ -3,7 +3,8 @@
 // Without this file, rows are selected one by one.
 (() => {
   'use strict';
-  const rows = () => [...document.querySelectorAll('[name=ids]')];
+  const rows = (part = document) => [...part.querySelectorAll('[name=ids]')];
+  const menu = () => document.querySelector('#bulk [open]');
   let last = null;
 
   function count() {
@@ -16,28 +17,27 @@
     for (const button of bulk.querySelectorAll('button')) button.disabled = !selected && !isWhole;
   }
 
+  function check(chosen, isChecked) {
+    const ids = new Set(chosen.map((row) => row.value));
+    for (const row of rows()) if (ids.has(row.value)) row.checked = isChecked;
+  }
+
   document.addEventListener('click', ({ target, shiftKey }) => {
-    const all = rows();
-    const menu = document.querySelector('#bulk [open]');
-    if (menu && !menu.contains(target)) menu.open = false;
+    if (!menu()?.contains(target)) menu()?.removeAttribute('open');
     if (target.className === 'all') {
-      const part = target.closest('tbody') ?? document;
-      const ids = new Set([...part.querySelectorAll('[name=ids]')].map((row) => row.value));
-      for (const row of all) if (ids.has(row.value)) row.checked = target.checked;
+      check(rows(target.closest('tbody') ?? document), target.checked);
     } else if (target.name === 'ids') {
+      const all = rows();
       const [from, to] = [all.indexOf(last), all.indexOf(target)].sort((a, b) => a - b);
-      const range = shiftKey && from >= 0 ? all.slice(from, to) : [];
-      const ids = new Set([target, ...range].map((row) => row.value));
-      for (const row of all) if (ids.has(row.value)) row.checked = target.checked;
+      check([target, ...(shiftKey && from >= 0 ? all.slice(from, to) : [])], target.checked);
       last = target;
     }
     count();
   });
   document.addEventListener('keydown', ({ key }) => {
-    const menu = document.querySelector('#bulk [open]');
-    if (key !== 'Escape' || !menu) return;
-    menu.open = false;
-    menu.querySelector('summary').focus();
+    if (key !== 'Escape' || !menu()) return;
+    menu().querySelector('summary').focus();
+    menu().open = false;
   });
   // A new table has the buttons as the server sent them.
   document.addEventListener('htmx:after:swap', count);

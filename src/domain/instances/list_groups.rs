@@ -190,14 +190,17 @@ impl GroupHeader {
             ListColumn::Hashrate => self
                 .hashrate
                 .map(|rate| format_value(Unit::HashesPerSecond, rate)),
-            ListColumn::Shares => self.accepted.map(|accepted| match self.rejected {
-                0 => count(accepted),
-                rejected => format!("{}, {}", count(accepted), rejected_text(rejected as f64)),
-            }),
+            ListColumn::Shares => self.accepted.map(count),
             ListColumn::Miners => self.miners.map(|miners| miners.to_string()),
             _ => None,
         }
         .unwrap_or_default()
+    }
+
+    /// A second line below the sum for a column.
+    pub fn details(&self, column: &ListColumn) -> Option<String> {
+        (*column == ListColumn::Shares && self.rejected > 0)
+            .then(|| rejected_text(self.rejected as f64))
     }
 }
 
@@ -276,11 +279,9 @@ mod tests {
         let sum = |column| north.sum(&column);
         assert_eq!(sum(ListColumn::Miners), "5");
         assert_eq!(sum(ListColumn::Hashrate), "5\u{a0}TH/s");
-        assert!(
-            sum(ListColumn::Shares) == "5000, 5 rejected",
-            "{}",
-            sum(ListColumn::Shares)
-        );
+        assert_eq!(sum(ListColumn::Shares), "5000");
+        let details = north.details(&ListColumn::Shares);
+        assert_eq!(details.as_deref(), Some("5 rejected"));
         assert_eq!(sum(ListColumn::Version), "");
         assert_eq!(north.address().unwrap(), "/instances?tag=north");
     }

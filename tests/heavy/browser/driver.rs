@@ -477,7 +477,8 @@ impl Browser {
             const options = {
               resultTypes: ['violations'],
               runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
-              rules: { 'label-content-name-mismatch': { enabled: true } },
+              // Our own audit wants larger targets. This rule also counts what the bar at the edge covers.
+              rules: { 'label-content-name-mismatch': { enabled: true }, 'target-size': { enabled: false } },
             };
             const text = (rule, { html, target, failureSummary }) =>
               `${rule.id}: ${target} ${html.slice(0, 120)} (${failureSummary.replaceAll('\\n', ' ')})`;
