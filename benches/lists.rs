@@ -14,6 +14,9 @@ use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use bytes::Bytes;
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -180,6 +183,58 @@ async fn report_pages(dir: &Path) {
     }
 }
 
+/// The time of *Metrics* with the most instances, ms.
+const COMPARE_TIME: f64 = 100.0;
+
+/// A day of a hashrate of all instances, as the manager would have stored it.
+const DAY_OF_SAMPLES: &str = "
+    INSERT INTO metric_series (instance_id, metric_type, is_counter) SELECT id, 'hashrate_measured', 0 FROM instances;
+    CREATE TEMP TABLE own AS SELECT id FROM metric_series WHERE metric_type = 'hashrate_measured';
+    CREATE TEMP TABLE moments AS WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1619)
+        SELECT (unixepoch() / 60 - i) * 60 AS at FROM n;
+    INSERT INTO metric_minutes (series_id, at, count, sum, min, max)
+        SELECT id, at, 6, 6e14 + id * 1e10, 1e14, 1e14 FROM own, moments WHERE at < unixepoch() / 300 * 300 ORDER BY 1, 2;
+    INSERT INTO metric_hours (series_id, at, count, sum, min, max)
+        SELECT series_id, at / 3600 * 3600, SUM(count), SUM(sum), MIN(min), MAX(max) FROM metric_minutes
+        WHERE at < unixepoch() / 3600 * 3600 GROUP BY 1, 2;
+    INSERT INTO metric_samples (series_id, at, value)
+        SELECT id, at, 1e14 + id * 1e10 FROM own, moments WHERE at >= unixepoch() - 900 ORDER BY 1, 2;
+    INSERT OR REPLACE INTO metric_marks (level, until)
+        VALUES ('metric_minutes', unixepoch() / 300 * 300), ('metric_hours', unixepoch() / 3600 * 3600);
+    UPDATE instances SET created_at = (unixepoch() - 27 * 3600) * 1000;";
+
+/// The time of the page that ranks and adds up all instances.
+async fn report_compare(dir: &Path) {
+    let count = PAGES[PAGES.len() - 1];
+    let dir = dir.join("compare");
+    let manager = Server::manager(&dir, &[]);
+    create_instances(&ManagerApi::new(&manager), count).await;
+    drop(manager);
+    let path = dir.join("jd-manager.sqlite3");
+    let mut db = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    db.batch_execute(DAY_OF_SAMPLES).unwrap();
+    drop(db);
+    let manager = Server::manager(&dir, &[]);
+    let http = jd_manager::infra::http_client::plain().build().unwrap();
+    for range in ["1h", "24h", "7d"] {
+        let mut times = Vec::new();
+        for _ in 0..REQUESTS {
+            let url = format!("http://{}/metrics?range={range}", manager.address);
+            let begun = Instant::now();
+            let request = http.get(url).header("accept", "text/html");
+            let response = request.send().await.unwrap().error_for_status().unwrap();
+            let page = response.text().await.unwrap();
+            times.push(begun.elapsed().as_secs_f64() * 1000.0);
+            assert!(page.contains("Total: Hashrate"), "{page}");
+        }
+        let time = median(times);
+        let what = format!(
+            "GET /metrics?range={range} with {count} instances: {time:.1} ms (limit {COMPARE_TIME} ms)"
+        );
+        report(time <= COMPARE_TIME, &what);
+    }
+}
+
 /// What is measured beside bare axum.
 struct RatioCheck {
     name: &'static str,
@@ -295,6 +350,7 @@ async fn run(dir: &Path, form: BenchForm) -> bool {
     let is_ok = compare(manager.address, &bare, form).await;
     if form == BenchForm::Full {
         report_pages(dir).await;
+        report_compare(dir).await;
     }
     is_ok
 }
@@ -307,6 +363,11 @@ fn main() {
             return Runtime::new().unwrap().block_on(serve_bare(body.into()));
         }
         Some("short") => BenchForm::Short,
+        Some("compare") => {
+            let dir = tempfile::tempdir().unwrap();
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            return runtime.block_on(report_compare(dir.path()));
+        }
         _ => BenchForm::Full,
     };
     let dir = tempfile::tempdir().unwrap();

@@ -58,6 +58,12 @@
   });
 
   document.addEventListener('click', (event) => {
+    const menu = event.target.closest('.menu');
+    if (menu) {
+      // Opening the menu is no step in the history.
+      event.preventDefault();
+      location.replace(menu.hash);
+    }
     const button = event.target.closest('button');
     if (!button) return;
     if (event.detail > 1 && button.closest('[hx-post]')) {

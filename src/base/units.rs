@@ -35,8 +35,8 @@ pub fn clean(value: f64) -> Option<f64> {
 }
 
 /// A value with its unit, to three significant digits; whole counts below 10 000 and durations
-/// in full: `1.25 PH/s`, `12.4 MiB`, `42%`, `9812`, `12.3 k`, `3 d 4 h`. A value
-/// that is not finite is `–`.
+/// in full: `1.25 PH/s`, `12.4 MiB`, `42%`, `9812`, `12.3 k`, `3 d 4 h`. The spaces do not break,
+/// so that a line never ends between a figure and its unit. A value that is not finite is `–`.
 pub fn format_value(unit: Unit, value: f64) -> String {
     let Some(value) = clean(value) else {
         return "–".to_owned();
@@ -55,7 +55,7 @@ pub fn format_value(unit: Unit, value: f64) -> String {
             with_name(&significant(rest), names[rung])
         }
     };
-    signed(value, said)
+    signed(value, said.replace(' ', "\u{a0}"))
 }
 
 impl Unit {

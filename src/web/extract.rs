@@ -40,7 +40,7 @@ impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for PathId<T> {
 }
 
 /// The query parameters, read one by one, so that errors name every invalid one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct QueryParams {
     given: Vec<(String, String)>,
     operation: Option<Arc<OperationFields>>,
@@ -74,6 +74,13 @@ impl QueryParams {
     /// All parameters in their order, for those that can be repeated.
     pub fn pairs(&self) -> &[(String, String)] {
         &self.given
+    }
+
+    /// The same without these parameters.
+    pub fn without(mut self, names: &[&str]) -> Self {
+        self.given
+            .retain(|(name, _)| !names.contains(&name.as_str()));
+        self
     }
 
     /// Records errors that another reader found.

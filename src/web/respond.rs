@@ -97,7 +97,19 @@ impl<O: Offers> RequestContext<O> {
     where
         O: Send + 'static,
     {
-        tokio::task::spawn_blocking(move || self.respond(&view))
+        self.respond_blocking_with(StatusCode::OK, view).await
+    }
+
+    /// The same with another status.
+    pub async fn respond_blocking_with(
+        self,
+        status: StatusCode,
+        view: impl PageView + Send + 'static,
+    ) -> Reply
+    where
+        O: Send + 'static,
+    {
+        tokio::task::spawn_blocking(move || self.respond_with(status, &view))
             .await
             .map_err(Error::internal)?
     }

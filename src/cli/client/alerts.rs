@@ -4,10 +4,10 @@ use serde::Deserialize;
 
 use super::error::CommandError;
 use super::manager::RemoteManager;
+use super::mutes::ApiMute;
 use super::output::TerminalOutput;
 use super::table::{OutputTable, TableCell, TableColumn};
-use super::text::in_line;
-use super::time::{age, when};
+use super::time::age;
 
 /// The response to `GET /alerts`.
 #[derive(Debug, Default, Deserialize)]
@@ -26,45 +26,6 @@ struct ApiActiveAlert {
     miner: String,
     since: Option<String>,
     told: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ApiMute {
-    target: String,
-    name: String,
-    state: String,
-    from: Option<String>,
-    until: Option<String>,
-    comment: String,
-}
-
-impl ApiMute {
-    /// The mute in a line.
-    fn text(&self) -> String {
-        let time = |text: &Option<String>| {
-            when(text.as_deref()).unwrap_or_else(|| "an unknown time".into())
-        };
-        let what = match self.target.split_once(':') {
-            Some((kind, id)) => {
-                let name = if self.name.is_empty() { id } else { &self.name };
-                format!("{} {}", in_line(kind), in_line(name))
-            }
-            None => "All alerts".into(),
-        };
-        let until = time(&self.until);
-        let comment = match self.comment.as_str() {
-            "" => String::new(),
-            comment => format!(": {}", in_line(comment)),
-        };
-        match self.state.as_str() {
-            "scheduled" => format!(
-                "Muted from {} to {until}: {what}{comment}",
-                time(&self.from)
-            ),
-            _ => format!("Muted until {until}: {what}{comment}"),
-        }
-    }
 }
 
 /// Prints the active alerts.

@@ -10,11 +10,12 @@ use super::health::HealthArgs;
 use super::instances::InstancesCommand;
 use super::logs::LogsArgs;
 use super::miners::MinersArgs;
+use super::mutes::AlertsCommand;
 use super::node::NodeCommand;
 use super::output::TerminalOutput;
 use super::target::TargetArgs;
 use super::updates::UpdatesCommand;
-use super::{alerts, configs, health, instances, logs, miners, node, updates};
+use super::{alerts, configs, health, instances, logs, miners, mutes, node, updates};
 
 /// Printed below the help of each subcommand.
 const CODES: &str =
@@ -122,10 +123,15 @@ Examples:
         #[command(flatten)]
         way: TargetArgs,
     },
-    /// Show active alerts and mutes.
-    #[command(after_help = format!("{CODES}\n\nExample:
-  jd-manager alerts --json | jq '.standing | length'"))]
+    /// Show active alerts and mutes; mute alerts.
+    #[command(after_help = format!("{CODES}\n\nExamples:
+  jd-manager alerts --json | jq '.standing | length'
+  jd-manager alerts mute barn --for 2h
+  jd-manager alerts unmute barn"))]
     Alerts {
+        /// The subcommand.
+        #[command(subcommand)]
+        command: Option<AlertsCommand>,
         /// The manager to talk to.
         #[command(flatten)]
         way: TargetArgs,
@@ -142,7 +148,7 @@ impl ClientCommand {
             | Self::Miners { way, .. }
             | Self::Node { way, .. }
             | Self::Updates { way, .. }
-            | Self::Alerts { way } => way,
+            | Self::Alerts { way, .. } => way,
         }
     }
 }
@@ -179,7 +185,11 @@ pub fn run(daily: ClientCommand) -> ExitCode {
             ClientCommand::Updates { command, .. } => {
                 updates::run(command, &manager, &mut paper).await
             }
-            ClientCommand::Alerts { .. } => alerts::run(&manager, &mut paper).await,
+            ClientCommand::Alerts { command: None, .. } => alerts::run(&manager, &mut paper).await,
+            ClientCommand::Alerts {
+                command: Some(command),
+                ..
+            } => mutes::run(command, &manager, &mut paper).await,
         };
         // Show what was written before an error.
         let flushed = paper.flush();

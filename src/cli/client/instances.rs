@@ -72,6 +72,8 @@ pub enum InstancesCommand {
         /// On or off.
         value: OnOff,
     },
+    /// List the last actions on several instances.
+    Jobs,
     /// Stop instances and delete them with their history, logs and files.
     #[command(visible_alias = "rm")]
     Delete(DeletionTarget),
@@ -107,6 +109,7 @@ pub(super) async fn run(
     match command.unwrap_or_else(|| InstancesCommand::List(InstanceSelection::default())) {
         InstancesCommand::List(which) => list(&which, manager, paper).await,
         InstancesCommand::Show { name } => show(&name, manager, paper).await,
+        InstancesCommand::Jobs => super::bulk_jobs::run(manager, paper).await,
         InstancesCommand::Start(targets) => {
             lifecycle::run(LifecycleAction::Start, &targets, manager, paper).await
         }

@@ -5,6 +5,7 @@
 //! that fit their terminal; programs (`--json`) get the API's JSON unchanged.
 
 mod alerts;
+mod bulk_jobs;
 mod change;
 mod commands;
 mod configs;
@@ -21,6 +22,7 @@ mod lifecycle;
 mod logs;
 mod manager;
 mod miners;
+mod mutes;
 mod naming;
 mod node;
 mod output;

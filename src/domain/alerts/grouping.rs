@@ -15,8 +15,13 @@ use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::{InstanceId, RuleId};
 use crate::infra::notify::Tone;
 
-/// Maximum number of instances in one notification: receivers limit the size.
-pub const MOST: usize = 50;
+/// Maximum number of instances in one notification. Its data contains all of them.
+pub const MOST: usize = 1000;
+/// Maximum number of instances that its text names: receivers limit the size. The link of the
+/// notification leads to all of them.
+const NAMED: usize = 20;
+/// Maximum number of different words about instances in one text.
+const WORDINGS: usize = 8;
 /// Maximum number of different pieces of advice in one notification. More would not be read.
 const ADVICE: usize = 4;
 
@@ -250,6 +255,12 @@ fn noun(items: &[NotificationItem]) -> &'static str {
     }
 }
 
+/// `1 instance`, `2 instances`.
+fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
 /// The words of all items, if they are the same.
 fn common(items: &[NotificationItem]) -> Option<&str> {
     let first = items.first()?.words.as_str();
@@ -287,11 +298,27 @@ fn text_together(event: NotificationEvent, items: &[NotificationItem]) -> String
         }
     }
     let is_common = groups.len() == 1;
-    let who = |(words, names): (&str, Vec<&str>)| match is_common {
-        true => format!("{}.", names.join(", ")),
-        false => format!("{}: {words}", names.join(", ")),
+    let mut room = NAMED;
+    let who = |(words, names): &(&str, Vec<&str>)| {
+        let named = names.len().min(room);
+        room -= named;
+        let listed = names[..named].join(", ");
+        let who = match (names.len() - named, named) {
+            (0, _) => listed,
+            (more, 0) => counted(more, noun(items)),
+            (more, _) => format!("{listed} and {more} more"),
+        };
+        match is_common {
+            true => format!("{who}."),
+            false => format!("{who}: {words}"),
+        }
     };
-    let mut lines: Vec<String> = groups.into_iter().map(who).collect();
+    let mut lines: Vec<String> = groups.iter().take(WORDINGS).map(who).collect();
+    let rest = groups.iter().skip(WORDINGS).map(|(_, names)| names.len());
+    match rest.sum() {
+        0 => {}
+        more => lines.push(format!("{}: other problems", counted(more, noun(items)))),
+    }
     if matches!(event, NotificationEvent::Raised | NotificationEvent::Again) {
         let mut advice: Vec<&str> = Vec::new();
         for text in items

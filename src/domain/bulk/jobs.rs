@@ -15,7 +15,7 @@ use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{InstanceId, JobId};
 use crate::domain::instances::list_page::InstanceListState;
-use crate::domain::instances::{Instance, InstanceDraft, STOP_PATIENCE};
+use crate::domain::instances::{Instance, InstanceDraft, JobMention, STOP_PATIENCE};
 use crate::domain::mutes::MuteService;
 use crate::infra::db::{Db, WriteMode};
 use crate::keeper::machine::InstanceState;
@@ -71,13 +71,19 @@ struct LiveContent {
     job: BulkJob,
     /// For each instance: the number of the job's change that was its last.
     changed_at: Vec<u64>,
+    /// A user has seen its result: lists no longer mention it.
+    is_dismissed: bool,
 }
 
 impl LiveBulkJob {
     fn new(job: BulkJob) -> Self {
         let changed_at = vec![0; job.total];
         Self {
-            content: Mutex::new(LiveContent { job, changed_at }),
+            content: Mutex::new(LiveContent {
+                job,
+                changed_at,
+                is_dismissed: false,
+            }),
             changes: watch::Sender::new(0),
         }
     }
@@ -266,6 +272,42 @@ impl BulkJobs {
         })
     }
 
+    /// A part of all jobs without their results, newest first, and the number of all.
+    pub(super) async fn list(&self, offset: i64, limit: i64) -> Result<(Vec<BulkJob>, u64)> {
+        let db = &self.0.services.db;
+        let read = move |c: &mut _| Ok(queries::jobs(c, offset, limit)?);
+        let (mut jobs, total) = db.read(read).await?;
+        for job in jobs.iter_mut().filter(|job| !job.stage.is_over()) {
+            match self.live(job.id) {
+                Some(live) => {
+                    *job = live.job();
+                    job.results.clear();
+                }
+                None => job.interrupt(),
+            }
+        }
+        Ok((jobs, total.unsigned_abs()))
+    }
+
+    /// Removes a finished job from the lists that mention it.
+    ///
+    /// # Errors
+    /// It has not finished.
+    pub(super) async fn dismiss(&self, id: JobId) -> Result<BulkJob> {
+        let job = self.get(id).await?;
+        if !job.stage.is_over() {
+            return Err(Error::Conflict(format!(
+                "\"{}\" is in progress. Wait until it has finished, or cancel it.",
+                job.title
+            )));
+        }
+        if let Some(live) = self.live(id) {
+            live.content().is_dismissed = true;
+            self.mention();
+        }
+        Ok(job)
+    }
+
     /// Cancels a job: instances that wait for their turn are left as they are.
     ///
     /// # Errors
@@ -352,18 +394,24 @@ impl BulkJobs {
 
     /// Shows in lists which jobs are in progress, and those that recently did not succeed.
     fn mention(&self) {
-        let jobs: Vec<BulkJob> = self.jobs().iter().map(|live| live.job()).collect();
-        let told = jobs.iter().rev().filter_map(|job| {
+        let live: Vec<_> = self.jobs().clone();
+        let told = live.iter().rev().filter_map(|live| {
+            let content = live.content();
+            let job = &content.job;
             let text = match job.stage {
                 BulkStage::Running if job.total > 1 => {
                     format!("{}: {} instances, in progress.", job.title, job.total)
                 }
-                BulkStage::Failed | BulkStage::Cancelled => {
+                BulkStage::Failed | BulkStage::Cancelled if !content.is_dismissed => {
                     format!("{}: {}", job.title, job.message)
                 }
                 _ => return None,
             };
-            Some((text, format!("/jobs/{}", job.id)))
+            Some(JobMention {
+                text,
+                address: format!("/jobs/{}", job.id),
+                is_over: job.stage.is_over(),
+            })
         });
         let lists = &self.0.services.lists;
         lists.instances.glances().set_jobs(told.take(3).collect());

@@ -188,7 +188,7 @@ pub struct BulkJob {
     /// End time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// One result for each instance.
+    /// One result for each instance; empty in a list of jobs.
     pub results: Vec<BulkItemResult>,
 }
 
@@ -225,10 +225,16 @@ impl BulkJob {
 
     /// Updates the values that follow from its results. A finished job keeps its message.
     pub fn recount(&mut self) {
-        let over = self.results.iter().filter(|one| one.state.is_over());
-        let count = over.clone().count();
-        self.success = over.clone().all(|one| one.success);
-        self.total = self.results.len();
+        let states: Vec<_> = self.results.iter().map(|one| (one.state, 1)).collect();
+        self.set_counts(&states);
+    }
+
+    /// Updates the values that follow from the number of instances in each state.
+    pub fn set_counts(&mut self, states: &[(BulkStepState, usize)]) {
+        let over = states.iter().filter(|(state, _)| state.is_over());
+        let count: usize = over.clone().map(|(_, count)| count).sum();
+        self.success = over.clone().all(|(state, _)| state.is_good());
+        self.total = states.iter().map(|(_, count)| count).sum();
         self.progress = match self.total {
             0 => 100,
             total => u8::try_from(count * 100 / total).unwrap_or(100),
@@ -241,6 +247,7 @@ impl BulkJob {
     /// The same if its manager stopped before its end: what was in progress may have been completed, and
     /// the rest was not begun.
     pub fn interrupted(mut self) -> Self {
+        self.interrupt();
         for step in &mut self.results {
             let (state, message) = match step.state {
                 BulkStepState::Running => (
@@ -255,9 +262,13 @@ impl BulkJob {
             };
             *step = step.clone().with(state, None, message.into());
         }
+        self.counted()
+    }
+
+    /// Its manager stopped before its end. Its results stay.
+    pub fn interrupt(&mut self) {
         self.stage = BulkStage::Interrupted;
         self.message = "jd-manager stopped before all instances had their turn.".into();
-        self.counted()
     }
 
     /// The number of instances in a state.

@@ -1,5 +1,6 @@
 //! SQL statements for jobs.
 
+use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
 
@@ -67,29 +68,92 @@ pub fn end(db: &mut Db, job: &BulkJob) -> QueryResult<()> {
     Ok(())
 }
 
+type JobColumns = (
+    JobId,
+    String,
+    String,
+    String,
+    String,
+    String,
+    Timestamp,
+    Option<Timestamp>,
+);
+
+const JOB_COLUMNS: (
+    bulk_jobs::id,
+    bulk_jobs::action,
+    bulk_jobs::title,
+    bulk_jobs::stage,
+    bulk_jobs::message,
+    bulk_jobs::actor,
+    bulk_jobs::created_at,
+    bulk_jobs::ended_at,
+) = (
+    bulk_jobs::id,
+    bulk_jobs::action,
+    bulk_jobs::title,
+    bulk_jobs::stage,
+    bulk_jobs::message,
+    bulk_jobs::actor,
+    bulk_jobs::created_at,
+    bulk_jobs::ended_at,
+);
+
+/// A job without its instances.
+fn job_of((id, action, title, stage, message, actor, created_at, ended_at): JobColumns) -> BulkJob {
+    BulkJob {
+        id,
+        // A later version may know more actions and stages.
+        action: action.parse().unwrap_or(BulkActionKind::Start),
+        title,
+        stage: stage.parse().unwrap_or(BulkStage::Interrupted),
+        success: true,
+        progress: 0,
+        message,
+        total: 0,
+        actor,
+        created_at,
+        ended_at,
+        results: Vec::new(),
+    }
+}
+
+/// A part of all jobs without their instances, newest first, and the number of all.
+pub fn jobs(db: &mut Db, offset: i64, limit: i64) -> QueryResult<(Vec<BulkJob>, i64)> {
+    let total = bulk_jobs::table.count().get_result(db)?;
+    let rows: Vec<JobColumns> = bulk_jobs::table
+        .order((bulk_jobs::created_at.desc(), bulk_jobs::id))
+        .select(JOB_COLUMNS)
+        .offset(offset)
+        .limit(limit)
+        .load(db)?;
+    let ids: Vec<JobId> = rows.iter().map(|row| row.0).collect();
+    let counts: Vec<(JobId, String, i64)> = bulk_steps::table
+        .filter(bulk_steps::job_id.eq_any(ids))
+        .group_by((bulk_steps::job_id, bulk_steps::state))
+        .select((bulk_steps::job_id, bulk_steps::state, count_star()))
+        .load(db)?;
+    let job = |row: JobColumns| {
+        let mut job = job_of(row);
+        let states = counts.iter().filter(|(id, ..)| *id == job.id);
+        let states: Vec<_> = states
+            .map(|(_, state, count)| (step_state(state), usize::try_from(*count).unwrap_or(0)))
+            .collect();
+        job.set_counts(&states);
+        job
+    };
+    Ok((rows.into_iter().map(job).collect(), total))
+}
+
+fn step_state(text: &str) -> BulkStepState {
+    text.parse().unwrap_or(BulkStepState::Unknown)
+}
+
 /// A job with its instances.
 pub fn job(db: &mut Db, id: JobId) -> QueryResult<Option<BulkJob>> {
-    type JobColumns = (
-        String,
-        String,
-        String,
-        String,
-        String,
-        Timestamp,
-        Option<Timestamp>,
-    );
-    let columns = (
-        bulk_jobs::action,
-        bulk_jobs::title,
-        bulk_jobs::stage,
-        bulk_jobs::message,
-        bulk_jobs::actor,
-        bulk_jobs::created_at,
-        bulk_jobs::ended_at,
-    );
-    let row = bulk_jobs::table.find(id).select(columns).first(db);
+    let row = bulk_jobs::table.find(id).select(JOB_COLUMNS).first(db);
     let row: Option<JobColumns> = row.optional()?;
-    let Some((action, title, stage, message, actor, created_at, ended_at)) = row else {
+    let Some(row) = row else {
         return Ok(None);
     };
     type StepColumns = (InstanceId, Option<String>, String, Option<String>, String);
@@ -105,24 +169,12 @@ pub fn job(db: &mut Db, id: JobId) -> QueryResult<Option<BulkJob>> {
         ))
         .load(db)?;
     let result = |(id, name, state, status, message): StepColumns| {
-        let state = state.parse().unwrap_or(BulkStepState::Unknown);
         let status = status.and_then(|status| status.parse().ok());
-        BulkItemResult::new(id, name, state, status, message)
+        BulkItemResult::new(id, name, step_state(&state), status, message)
     };
     let job = BulkJob {
-        id,
-        // A later version may know more actions and stages.
-        action: action.parse().unwrap_or(BulkActionKind::Start),
-        title,
-        stage: stage.parse().unwrap_or(BulkStage::Interrupted),
-        success: true,
-        progress: 0,
-        message,
-        total: steps.len(),
-        actor,
-        created_at,
-        ended_at,
         results: steps.into_iter().map(result).collect(),
+        ..job_of(row)
     };
     Ok(Some(job.counted()))
 }

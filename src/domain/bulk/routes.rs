@@ -13,15 +13,16 @@ use super::action::BulkActionKind;
 use super::jobs::{BulkJobs, LiveBulkJob};
 use super::question::{BulkQuestionPage, check_count};
 use super::request::{BulkRequest, BulkSelection};
-use super::views::{BulkCancelResponse, BulkJobPage, BulkStartResponse, BulkStepRow};
+use super::views::{BulkCancelResponse, BulkJobPage, BulkJobsPage, BulkStartResponse, BulkStepRow};
 use crate::base::actor::Actor;
 use crate::base::error::{Error, Result};
 use crate::base::ids::{InstanceId, JobId};
 use crate::domain::instances::Instance;
 use crate::domain::instances::list_page::NOTHING_SELECTED;
+use crate::domain::instances::natural_order;
 use crate::web::extract::EmptyForm;
 use crate::web::negotiation::{PageOrStream, Representation};
-use crate::web::respond::next_page;
+use crate::web::respond::{MessageResponse, next_page};
 use crate::web::sse::SseEvent;
 use crate::web::{
     AuditText, Caller, ChangeResponse, PathId, QueryParams, Reply, RequestContext, RequestInput,
@@ -177,11 +178,25 @@ async fn add_choices(
         BulkActionKind::Configure => {
             let saved = lists.configs.list().await?.into_iter();
             page.configs = saved.map(|one| (one.id.to_string(), one.name)).collect();
+            page.configs.sort_by(|(_, a), (_, b)| natural_order(a, b));
         }
         BulkActionKind::Version => page.versions = lists.instances.versions().await,
         _ => {}
     }
     Ok(())
+}
+
+/// `GET /jobs?limit=&offset=`.
+pub async fn list(
+    State(jobs): State<BulkJobs>,
+    want: RequestContext,
+    mut params: QueryParams,
+) -> Reply {
+    let (limit, offset) = (params.number("limit"), params.number("offset"));
+    params.finish()?;
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let found = jobs.list(number(offset), number(limit)).await?;
+    want.respond(&BulkJobsPage::new(found, (offset, limit)))
 }
 
 /// `GET /jobs/{id}`: the page, its JSON, or its event stream.
@@ -277,6 +292,19 @@ fn event(page: &BulkJobPage, changed: &[usize], as_html: bool) -> Option<bytes::
 /// A part of a page that htmx swaps.
 fn partial(id: &str, html: &str) -> String {
     format!("<hx-partial hx-target=\"#{id}\" hx-swap=\"outerMorph\">{html}</hx-partial>")
+}
+
+/// `POST /jobs/{id}/dismiss`.
+pub async fn dismiss(
+    State(jobs): State<BulkJobs>,
+    PathId(id): PathId<JobId>,
+    want: RequestContext,
+    fields: EmptyForm,
+) -> Reply {
+    let job = jobs.dismiss(id).await?;
+    let message = format!("\"{}\" is no longer shown in lists.", job.title);
+    let next = next_page(fields.text("next"), "/instances");
+    ChangeResponse::new(MessageResponse::new(message), next).respond(&want)
 }
 
 /// `POST /jobs/{id}/cancel`.

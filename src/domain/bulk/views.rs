@@ -29,6 +29,62 @@ pub struct BulkJobPage {
 }
 view!(BulkJobPage { "main" => as_main, "job" => as_job });
 
+/// `GET /jobs`.
+#[derive(Debug, JsonSchema, Serialize, Template)]
+#[template(path = "bulk/jobs.html", blocks = ["main"])]
+#[schemars(rename = "BulkJobs")]
+pub struct BulkJobsPage {
+    /// The jobs without their results, newest first.
+    jobs: Vec<BulkJob>,
+    /// The number of all jobs.
+    total: u64,
+    /// The value of `offset` for the next page, if there are more jobs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u64>,
+    #[serde(skip)]
+    limit: u64,
+}
+view!(BulkJobsPage { "main" => as_main });
+
+impl BulkJobsPage {
+    /// A part of all jobs: `(offset, limit)`, and their number.
+    pub(super) fn new((jobs, total): (Vec<BulkJob>, u64), (offset, limit): (u64, u64)) -> Self {
+        let end = offset.saturating_add(limit);
+        Self {
+            jobs,
+            total,
+            next: (end < total).then_some(end),
+            limit,
+        }
+    }
+}
+
+impl BulkJob {
+    /// The class for the color of its stage.
+    fn tone(&self) -> &'static str {
+        match self.stage {
+            BulkStage::Running => "starting",
+            BulkStage::Done => "running",
+            BulkStage::Failed => "failed",
+            BulkStage::Cancelled => "stopped",
+            BulkStage::Interrupted => "warning",
+        }
+    }
+
+    /// The stage as text.
+    fn stage_text(&self) -> &'static str {
+        match self.stage {
+            BulkStage::Running => "in progress",
+            BulkStage::Cancelled => "canceled",
+            other => other.as_str(),
+        }
+    }
+
+    fn started_text(&self) -> String {
+        actor_text(&self.actor).unwrap_or_default()
+    }
+}
+
 /// One instance of a job that changed, for an open page.
 #[derive(Debug, Template)]
 #[template(path = "bulk/step.html")]
@@ -81,10 +137,6 @@ impl BulkJobPage {
     /// A few results are on the screen as they are.
     fn repeats_failures(&self) -> bool {
         self.job.total > MOST_REPEATED && self.failures().1 > 0
-    }
-
-    fn started_text(&self) -> String {
-        actor_text(&self.job.actor).unwrap_or_default()
     }
 }
 

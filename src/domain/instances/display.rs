@@ -177,7 +177,7 @@ fn time_left(at: Timestamp) -> String {
 }
 
 /// A text with a capital first letter.
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let mut rest = text.chars();
     rest.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(rest).collect()

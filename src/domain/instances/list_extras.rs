@@ -33,14 +33,15 @@ pub struct ListStats {
 }
 
 impl ListStats {
-    /// Accepted and, if any, rejected shares.
+    /// Accepted shares; none without any share.
     pub fn shares_text(&self) -> Option<String> {
-        let say = |count: f64| format_value(Unit::Count, count);
-        match (self.accepted > 0.0, self.rejected > 0.0) {
-            (false, false) => None,
-            (_, false) => Some(say(self.accepted)),
-            (_, true) => Some(format!("{} − {}", say(self.accepted), say(self.rejected))),
-        }
+        (self.accepted > 0.0 || self.rejected > 0.0)
+            .then(|| format_value(Unit::Count, self.accepted))
+    }
+
+    /// Rejected shares; none if there are none.
+    pub fn rejected_text(&self) -> Option<String> {
+        (self.rejected > 0.0).then(|| rejected_text(self.rejected))
     }
 
     /// Shares acknowledged by the pool; none if there are none, as for solo mining.
@@ -66,6 +67,22 @@ impl std::fmt::Display for SparklineSvg<'_> {
 }
 
 impl askama::filters::HtmlSafe for SparklineSvg<'_> {}
+
+/// A number of rejected shares.
+pub fn rejected_text(count: f64) -> String {
+    format!("{} rejected", format_value(Unit::Count, count))
+}
+
+/// An action on several instances that lists mention.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobMention {
+    /// The action and its result.
+    pub text: String,
+    /// Its page.
+    pub address: String,
+    /// It has finished, so a user can dismiss it.
+    pub is_over: bool,
+}
 
 /// The words of [`HealthSummary::status`].
 pub const HEALTH_WORDS: [&str; 4] = ["healthy", "warning", "unhealthy", "unknown"];
@@ -116,7 +133,7 @@ struct ExtraSources {
     wellbeing: HashMap<InstanceId, HealthSummary>,
     miner_names: HashMap<InstanceId, Arc<str>>,
     news: Option<String>,
-    jobs: Vec<(String, String)>,
+    jobs: Vec<JobMention>,
     /// The number of changes, for cached lists.
     changes: u64,
 }
@@ -147,13 +164,13 @@ impl ListExtras {
     }
 
     /// The actions on several instances that lists mention: text and address.
-    pub fn jobs(&self) -> Vec<(String, String)> {
+    pub fn jobs(&self) -> Vec<JobMention> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.jobs.clone()
     }
 
     /// Sets the actions on several instances that lists mention.
-    pub fn set_jobs(&self, jobs: Vec<(String, String)>) {
+    pub fn set_jobs(&self, jobs: Vec<JobMention>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if known.jobs != jobs {
             known.jobs = jobs;

@@ -3,6 +3,7 @@
 use askama::Template;
 use std::collections::BTreeMap;
 
+use super::list_extras::rejected_text;
 use super::list_query::{ListColumn, ListQuery};
 use super::model::Instance;
 use crate::infra::chart::{Unit, format_value};
@@ -189,14 +190,17 @@ impl GroupHeader {
             ListColumn::Hashrate => self
                 .hashrate
                 .map(|rate| format_value(Unit::HashesPerSecond, rate)),
-            ListColumn::Shares => self.accepted.map(|accepted| match self.rejected {
-                0 => count(accepted),
-                rejected => format!("{} − {}", count(accepted), count(rejected)),
-            }),
+            ListColumn::Shares => self.accepted.map(count),
             ListColumn::Miners => self.miners.map(|miners| miners.to_string()),
             _ => None,
         }
         .unwrap_or_default()
+    }
+
+    /// A second line below the sum for a column.
+    pub fn details(&self, column: &ListColumn) -> Option<String> {
+        (*column == ListColumn::Shares && self.rejected > 0)
+            .then(|| rejected_text(self.rejected as f64))
     }
 }
 
@@ -274,12 +278,10 @@ mod tests {
         let north = &by_tag(&farm())[1].header;
         let sum = |column| north.sum(&column);
         assert_eq!(sum(ListColumn::Miners), "5");
-        assert_eq!(sum(ListColumn::Hashrate), "5 TH/s");
-        assert!(
-            sum(ListColumn::Shares).contains(" − 5"),
-            "{}",
-            sum(ListColumn::Shares)
-        );
+        assert_eq!(sum(ListColumn::Hashrate), "5\u{a0}TH/s");
+        assert_eq!(sum(ListColumn::Shares), "5000");
+        let details = north.details(&ListColumn::Shares);
+        assert_eq!(details.as_deref(), Some("5 rejected"));
         assert_eq!(sum(ListColumn::Version), "");
         assert_eq!(north.address().unwrap(), "/instances?tag=north");
     }

@@ -153,7 +153,7 @@ fn health_rank(instance: &Instance) -> (u8, u32) {
 }
 
 /// Compares texts without regard to case, and numbers in them by value: `rig2` before `Rig10`.
-fn natural_order(a: &str, b: &str) -> Ordering {
+pub fn natural_order(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (a, b);
     loop {
         let (x, y) = match (left.chars().next(), right.chars().next()) {

@@ -6,11 +6,11 @@ use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use strum::IntoEnumIterator;
 
-use super::display::state_text;
-use super::list_extras::{HEALTH_WORDS, ListStats};
+use super::display::{capitalised, state_text};
+use super::list_extras::{HEALTH_WORDS, JobMention, ListStats};
 use super::list_filter::{InstanceFilter, LONGEST_SEARCH};
 use super::list_groups::{GroupHeader, ListGroup};
-use super::list_query::{ListColumn, ListQuery, PAGE_LIMIT, SortKey};
+use super::list_query::{ListColumn, ListQuery, PAGE_LIMIT, SortKey, natural_order};
 use super::miner_address::{MinerAddress, MinerProtocol};
 use super::model::Instance;
 use super::views::row_id;
@@ -29,6 +29,16 @@ const MOST_DESCRIBED: usize = 10;
 const LEAST_TO_SEARCH: usize = 5;
 /// Values of one filter that the page offers.
 const MOST_CHOICES: usize = 200;
+
+/// States in the order of their lists.
+const STATE_LISTS: [InstanceState; 6] = [
+    InstanceState::Running,
+    InstanceState::Failed,
+    InstanceState::BackingOff,
+    InstanceState::Starting,
+    InstanceState::Stopping,
+    InstanceState::Stopped,
+];
 
 /// `/instances` and `/`.
 #[derive(Debug, JsonSchema, Serialize, Template)]
@@ -79,8 +89,8 @@ pub struct PageNotes {
     pub no_client: Option<String>,
     /// News about client releases.
     pub news: Option<String>,
-    /// Actions on several instances: text and address.
-    pub jobs: Vec<(String, String)>,
+    /// Actions on several instances.
+    pub jobs: Vec<JobMention>,
     /// Problems with jd-manager.
     pub notices: Vec<ManagerNotice>,
 }
@@ -100,7 +110,8 @@ impl PageNotes {
 pub struct FleetSummary {
     pub(super) count: usize,
     running: usize,
-    stopped: usize,
+    /// The number in each state.
+    states: Vec<(InstanceState, usize)>,
     /// Those that need attention,
     attention_count: usize,
     /// and the first of them.
@@ -117,7 +128,7 @@ impl FleetSummary {
         Self {
             count: all.len(),
             running: count(InstanceState::Running),
-            stopped: count(InstanceState::Stopped),
+            states: STATE_LISTS.map(|state| (state, count(state))).into(),
             attention_count: with_problem().count(),
             described: with_problem().take(MOST_DESCRIBED).cloned().collect(),
             restarts: all.iter().map(|i| i.restarts).sum(),
@@ -149,7 +160,9 @@ impl FilterChoices {
             }
             configs.insert((&instance.config_name, instance.config_id), ());
         }
-        let configs = configs.into_keys().take(MOST_CHOICES);
+        let mut configs = Vec::from_iter(configs.into_keys());
+        configs.sort_by(|(a, _), (b, _)| natural_order(a, b));
+        let configs = configs.into_iter().take(MOST_CHOICES);
         let text = |text: &str| text.to_owned();
         Self {
             tags: tags.into_values().take(MOST_CHOICES).map(text).collect(),
@@ -309,31 +322,37 @@ impl InstanceListPage {
     }
 
     /// Lists by state: text, number, address, whether it is this list, and class.
-    fn state_lists(&self) -> Vec<(&'static str, usize, String, bool, &'static str)> {
-        let list = |text, count, name: &str, value: &str, class| {
+    fn state_lists(&self) -> Vec<(String, usize, String, bool, &'static str)> {
+        let list = |text: &str, count, name: &str, value: &str, class| {
             let pairs = [(name.to_owned(), value.to_owned())];
             let (filter, _) = InstanceFilter::read(&pairs);
             let is_here = self.query.filter == filter;
             let address = self.query.with_filter(filter).address();
-            (text, count, address, is_here, class)
+            (capitalised(text), count, address, is_here, class)
         };
         let fleet = &self.fleet;
-        let mut lists = vec![
-            list("All", fleet.count, "", "", ""),
-            list("Running", fleet.running, "state", "running", ""),
-            list("Stopped", fleet.stopped, "state", "stopped", ""),
-        ];
-        if fleet.attention_count > 0 {
-            lists.insert(
-                1,
-                list(
-                    "Needs attention",
-                    fleet.attention_count,
-                    "attention",
-                    "true",
-                    "bad",
-                ),
-            );
+        let mut lists = vec![list("All", fleet.count, "", "", "")];
+        let (attention, class) = (fleet.attention_count, "bad");
+        if attention > 0 {
+            lists.push(list(
+                "Needs attention",
+                attention,
+                "attention",
+                "true",
+                class,
+            ));
+        }
+        for (state, count) in &fleet.states {
+            // The two usual ones are there for comparison.
+            if *count > 0 || matches!(state, InstanceState::Running | InstanceState::Stopped) {
+                lists.push(list(
+                    state_text(*state),
+                    *count,
+                    "state",
+                    state.as_str(),
+                    "",
+                ));
+            }
         }
         lists
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::draft::{InstanceDraft, is_version_name};
 use super::list_cache::ListView;
 use super::list_page::{InstanceListState, NOTHING_SELECTED, full_page, list_response};
-use super::list_query::ListQuery;
+use super::list_query::{ListQuery, natural_order};
 use super::list_stream::follow;
 use super::miner_address::{MinerAddress, MinerProtocol};
 use super::model::{Instance, STOP_PATIENCE};
@@ -179,10 +179,11 @@ async fn form_page(
         let active = saved.iter().find(|c| c.is_active).or(saved.first());
         values.insert("config_id".into(), active.map(|c| c.id.to_string()).into());
     }
-    let configs = saved
+    let mut configs: Vec<_> = saved
         .into_iter()
         .map(|c| (c.id.to_string(), c.name))
         .collect();
+    configs.sort_by(|(_, a), (_, b)| natural_order(a, b));
     let versions = lists.instances.versions().await;
     Ok(InstanceFormPage {
         instance,

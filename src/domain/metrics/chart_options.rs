@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::base::clock::{Timestamp, human_duration};
+use crate::base::clock::Timestamp;
+use crate::base::error::FieldError;
+use crate::base::units::{Unit, format_value};
 
 /// The time ranges: name in URLs, text on pages, seconds.
 pub const RANGES: [(&str, &str, i64); 6] = [
@@ -41,6 +43,26 @@ pub struct ChartOptions {
     pub to: Timestamp,
     /// When the oldest instance in the chart was created: there is no earlier data.
     pub born: Timestamp,
+    /// Start and end as entered, if they are not a time range. The chart shows another one.
+    pub rejected: Option<RejectedRange>,
+}
+
+/// A start and an end that are not a time range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedRange {
+    /// The entered start and end.
+    pub texts: [String; 2],
+    /// Why.
+    pub errors: Vec<FieldError>,
+}
+
+/// A field of the form for a time range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RangeField {
+    pub name: &'static str,
+    pub label: &'static str,
+    pub value: String,
+    pub error: Option<String>,
 }
 
 impl ChartOptions {
@@ -52,6 +74,7 @@ impl ChartOptions {
             from: Timestamp(now.0.saturating_sub(86_400_000)),
             to: now,
             born: Timestamp(0),
+            rejected: None,
         }
     }
 
@@ -169,18 +192,34 @@ impl ChartOptions {
 
     /// The length of the range for the links to those before and after it.
     pub(super) fn length_text(&self) -> String {
-        match RANGES.iter().find(|(name, ..)| *name == self.range) {
+        let seconds = self.length().as_secs_f64().round();
+        match RANGES.iter().find(|range| range.2 as f64 == seconds) {
             Some((_, words, _)) => (*words).to_owned(),
-            None => human_duration(self.length()),
+            None => format_value(Unit::Seconds, seconds),
         }
     }
 
-    /// Start and end for the fields of a form, in the local time zone.
-    pub(super) fn fields(&self) -> [(&'static str, &'static str, String); 2] {
-        [
-            ("from", "From", self.shown_from().local_field()),
-            ("to", "To", self.to.local_field()),
-        ]
+    /// Start and end for the fields of a form: as entered, or the shown range in the local time zone.
+    pub(super) fn fields(&self) -> [RangeField; 2] {
+        let [from, to] = match &self.rejected {
+            Some(rejected) => rejected.texts.clone(),
+            None => [self.shown_from().local_field(), self.to.local_field()],
+        };
+        [("from", "From", from), ("to", "To", to)].map(|(name, label, value)| {
+            let mut errors = self.rejected.iter().flat_map(|rejected| &rejected.errors);
+            let error = errors.find(|error| error.pointer.strip_prefix('/') == Some(name));
+            RangeField {
+                name,
+                label,
+                value,
+                error: error.map(|error| error.page_text_as(Some(label)).into_owned()),
+            }
+        })
+    }
+
+    /// The form for a time range is open.
+    pub(super) fn is_custom(&self) -> bool {
+        self.range.is_empty() || self.rejected.is_some()
     }
 
     /// The time range in words.
@@ -207,6 +246,7 @@ mod tests {
             from: Timestamp(from * HOUR),
             to: Timestamp(to * HOUR),
             born: Timestamp(born * HOUR),
+            rejected: None,
         }
     }
 
@@ -229,6 +269,25 @@ mod tests {
         );
         // Before it was created.
         assert_eq!(options("", 10, 20, 50).shown_from(), Timestamp(10 * HOUR));
+    }
+
+    #[test]
+    fn a_range_is_named_by_its_exact_length() {
+        let text = |ms: i64| {
+            let mut choice = options("", 0, 0, 0);
+            choice.to = Timestamp(ms);
+            choice.length_text().replace('\u{a0}', " ")
+        };
+        for (ms, expected) in [
+            (167_000, "2 min 47 s"),
+            (120_000, "2 min"),
+            (6 * HOUR, "6 hours"),
+            (6 * HOUR + 400, "6 hours"),
+            (25 * HOUR, "1 d 1 h"),
+            (7 * 24 * HOUR, "7 days"),
+        ] {
+            assert_eq!(text(ms), expected, "{ms}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::views::{ChartGroup, LatestFiguresView, MetricsComparePage, SeriesChar
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
-use crate::domain::instances::Instance;
+use crate::domain::instances::{Instance, natural_order};
 use crate::infra::chart::DISTINCT_LINES;
 
 /// The total is read with about this many points of all instances together.
@@ -45,7 +45,8 @@ pub async fn compare(
     (choice, stretch): (ChartOptions, SeriesQuery),
     now: Timestamp,
 ) -> Result<MetricsComparePage> {
-    let all = metrics.instances().list().await?;
+    let mut all = metrics.instances().list().await?;
+    all.sort_by(|a, b| natural_order(&a.name, &b.name));
     let born = all.iter().map(|instance| instance.created_at).min();
     let choice = choice.since_creation(born.unwrap_or_default());
     let stretch = SeriesQuery {
@@ -54,8 +55,21 @@ pub async fn compare(
         ..stretch
     };
     let is_worst = chosen.is_empty();
+    let has_total = can_be_added(&metric_type) && all.len() > 1;
+    // Once for the ranking and the total.
+    let (step, points) = if is_worst || has_total {
+        let count = i64::try_from(all.len()).unwrap_or(i64::MAX).max(1);
+        let stretch = SeriesQuery {
+            most_points: (TOTAL_POINTS / count).clamp(FEWEST_POINTS, CHART_POINTS),
+            ..stretch
+        };
+        let name = metric_type.clone();
+        metrics.points_of_all(name, stretch, now).await?
+    } else {
+        (0, Vec::new())
+    };
     let shown = if is_worst {
-        worst(metrics, &metric_type, stretch).await?
+        worst(&metric_type, &points)
     } else {
         let known = all.iter().map(|instance| instance.id);
         known.filter(|id| chosen.contains(id)).collect()
@@ -94,11 +108,9 @@ pub async fn compare(
         (true, false) => format!("{}: the {} lowest", title(&metric_type), drawn.len()),
         (false, _) => title(&metric_type),
     };
-    let total = if can_be_added(&metric_type) && all.len() > 1 {
-        total(metrics, &metric_type, &all, stretch, now).await?
-    } else {
-        None
-    };
+    let total = has_total
+        .then(|| total(metrics, &metric_type, &all, (stretch, step), points, now))
+        .flatten();
     Ok(MetricsComparePage {
         total: total.map(|drawn| {
             group(
@@ -120,48 +132,42 @@ pub async fn compare(
 
 /// The worst instances in a time range, the worst first: by the average of a gauge, the sum of a
 /// counter.
-async fn worst(
-    metrics: &MetricService,
-    metric_type: &str,
-    stretch: SeriesQuery,
-) -> Result<Vec<InstanceId>> {
-    let found = metrics
-        .summary_of_all(metric_type.to_owned(), stretch.from, stretch.to)
-        .await?;
+fn worst(metric_type: &str, all: &[(InstanceId, Vec<SeriesPoint>)]) -> Vec<InstanceId> {
     let is_counter = is_counter(metric_type);
-    let mut ranked: Vec<(InstanceId, f64)> = found
-        .into_iter()
-        .map(|(id, all)| (id, if is_counter { all.sum } else { all.avg }))
+    let value = |points: &[SeriesPoint]| -> f64 {
+        if is_counter {
+            return points.iter().map(|point| point.value).sum();
+        }
+        let count = |point: &SeriesPoint| point.count as f64;
+        let sum: f64 = points.iter().map(|p| p.value * count(p)).sum();
+        sum / points.iter().map(count).sum::<f64>()
+    };
+    let mut ranked: Vec<(InstanceId, f64)> = all
+        .iter()
+        .map(|(id, points)| (*id, value(points)))
         .collect();
     ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
     if is_worse_if_high(metric_type) {
         ranked.reverse();
     }
     ranked.truncate(DISTINCT_LINES);
-    Ok(ranked.into_iter().map(|(id, _)| id).collect())
+    ranked.into_iter().map(|(id, _)| id).collect()
 }
 
 fn is_counter(metric_type: &str) -> bool {
     metric(metric_type).is_some_and(|(metric, _)| metric.measure == MetricMeasure::Counter)
 }
 
-/// The sum of all instances; none without data.
-async fn total(
+/// The sum of all instances; none without data. `step`: the interval of their points.
+fn total(
     metrics: &MetricService,
     metric_type: &str,
     all: &[Instance],
-    stretch: SeriesQuery,
+    (stretch, step): (SeriesQuery, i64),
+    points: Vec<(InstanceId, Vec<SeriesPoint>)>,
     now: Timestamp,
-) -> Result<Option<SeriesChart>> {
-    let count = i64::try_from(all.len()).unwrap_or(i64::MAX).max(1);
-    let stretch = SeriesQuery {
-        most_points: (TOTAL_POINTS / count).clamp(FEWEST_POINTS, CHART_POINTS),
-        ..stretch
-    };
-    let (step, points) = metrics
-        .points_of_all(metric_type.to_owned(), stretch, now)
-        .await?;
-    let points = added(points);
+) -> Option<SeriesChart> {
+    let points = added(points.into_iter().flat_map(|(_, points)| points));
     let current = all
         .iter()
         .filter(|instance| instance.running)
@@ -174,7 +180,7 @@ async fn total(
         });
     let current: Vec<f64> = current.collect();
     let is_live = stretch.to.since(now).is_zero() && now.since(stretch.to).as_secs() < 60;
-    Ok(summary(&points).map(|summary| SeriesChart {
+    summary(&points).map(|summary| SeriesChart {
         metric_type: metric_type.to_owned(),
         label: "total".into(),
         points: SeriesPoints {
@@ -185,11 +191,11 @@ async fn total(
             current: (is_live && !current.is_empty()).then(|| current.iter().sum()),
         },
         summary: Some(summary),
-    }))
+    })
 }
 
 /// The sums of the points of the same time, oldest first.
-fn added(all: Vec<SeriesPoint>) -> Vec<SeriesPoint> {
+fn added(all: impl IntoIterator<Item = SeriesPoint>) -> Vec<SeriesPoint> {
     let mut sums: BTreeMap<Timestamp, SeriesPoint> = BTreeMap::new();
     for point in all {
         sums.entry(point.timestamp)

@@ -164,18 +164,6 @@ fn placeholders(count: usize) -> String {
     vec!["?"; count].join(", ")
 }
 
-/// The series of a metric of every instance, by instance.
-pub fn series_named(db: &mut Db, metric_type: &str) -> QueryResult<Vec<(InstanceId, i64)>> {
-    let text = "SELECT instance_id, id FROM metric_series WHERE metric_type = ? AND instance_id IS NOT NULL ORDER BY instance_id";
-    let found: Vec<(String, i64)> = CachedStatement::<(Text, BigInt)>::new(text)
-        .text(metric_type)
-        .load(db)?;
-    Ok(found
-        .into_iter()
-        .filter_map(|(instance, id)| Some((instance.parse().ok()?, id)))
-        .collect())
-}
-
 /// The number of a series, created if it is new; `None` if the instance was deleted.
 pub fn series_id(
     db: &mut Db,
@@ -404,6 +392,45 @@ pub(super) fn totals(
             (series, bucket)
         })
         .collect())
+}
+
+/// The buckets of a metric of all instances at a level between `from` (inclusive) and `to` (exclusive),
+/// in no particular order, each with its instance. One statement for all series, because each costs
+/// more than the few rows that it returns.
+pub fn buckets_of_all(
+    db: &mut Db,
+    level: Resolution,
+    metric_type: &str,
+    (from, to): (i64, i64),
+) -> QueryResult<Vec<(String, SampleBucket)>> {
+    const NAMED: &str = "named AS MATERIALIZED (SELECT id, instance_id FROM metric_series \
+         WHERE metric_type = ? AND instance_id IS NOT NULL)";
+    type BucketColumns = (Text, (BigInt, BigInt, Double, Double, Double));
+    let columns = if level == Resolution::Raw {
+        "1, b.value, b.value, b.value"
+    } else {
+        "b.count, b.sum, b.min, b.max"
+    };
+    let text = format!(
+        "WITH {NAMED} SELECT named.instance_id, b.at, {columns} FROM named CROSS JOIN {} b \
+         ON b.series_id = named.id WHERE b.at >= ? AND b.at < ?",
+        level.table()
+    );
+    let statement = CachedStatement::<BucketColumns>::new(text).text(metric_type);
+    let mut found: Vec<(String, SampleBucket)> = statement.number(from).number(to).load(db)?;
+    if level == Resolution::Raw {
+        let text = format!(
+            "WITH RECURSIVE {NAMED}, moments (at) AS ( \
+                 SELECT MAX(at) FROM metric_fresh WHERE at < ? \
+                 UNION ALL SELECT (SELECT MAX(at) FROM metric_fresh WHERE at < moments.at) FROM moments WHERE moments.at > ?) \
+             SELECT named.instance_id, b.at, {columns} FROM moments CROSS JOIN named CROSS JOIN metric_fresh b \
+             ON b.at = moments.at AND b.series_id = named.id WHERE moments.at >= ?"
+        );
+        let statement = CachedStatement::<BucketColumns>::new(text).text(metric_type);
+        let fresh = statement.number(to).number(from).number(from);
+        found.extend(fresh.load::<(String, SampleBucket)>(db)?);
+    }
+    Ok(found)
 }
 
 /// A sample.

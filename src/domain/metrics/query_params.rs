@@ -1,7 +1,7 @@
 //! Reads the query parameters of metrics: time range, interval and limit. Reports every invalid
 //! parameter.
 
-use super::chart_options::{ChartOptions, INTERVALS, RANGES};
+use super::chart_options::{ChartOptions, INTERVALS, RANGES, RejectedRange};
 use super::chart_time::ChartTime;
 use super::queries::Resolution;
 use super::range::MOST_POINTS;
@@ -29,6 +29,31 @@ pub struct MetricQuery {
 }
 
 impl MetricQuery {
+    /// Like [`read`](Self::read), for a page with a form: start and end that are not a time range stay
+    /// in the form, and the page shows the default range.
+    ///
+    /// # Errors
+    /// Lists every invalid parameter if it is not only start and end.
+    pub fn read_form(params: QueryParams, now: Timestamp, otherwise: &str) -> Result<Self> {
+        // A field for date and time shows only its own format.
+        let text = |name: &str, time: fn(ChartTime) -> Timestamp| {
+            let text = params.text(name).unwrap_or_default();
+            let found = text.parse().map(|found| time(found).local_field());
+            found.unwrap_or_else(|_| text.to_owned())
+        };
+        let texts = [text("from", ChartTime::start), text("to", ChartTime::end)];
+        let rest = params.clone().without(&["from", "to"]);
+        let is_of_range = |error: &FieldError| matches!(error.pointer.as_str(), "/from" | "/to");
+        match Self::read(params, now, otherwise) {
+            Err(Error::Invalid(errors)) if errors.iter().all(is_of_range) => {
+                let mut asked = Self::read(rest, now, otherwise)?;
+                asked.choice.rejected = Some(RejectedRange { texts, errors });
+                Ok(asked)
+            }
+            asked => asked,
+        }
+    }
+
     /// Reads `range` or `from` and `to`, `interval` and `limit`. The default range is `otherwise`,
     /// one of [`RANGES`].
     ///
@@ -69,10 +94,9 @@ impl MetricQuery {
         let end = to.unwrap_or(now);
         let begin = from.unwrap_or(Timestamp(end.0.saturating_sub(length * 1000)));
         if begin > end {
-            let which = if from.is_some() { "from" } else { "to" };
             wrong.push(FieldError::new(
-                format!("/{which}"),
-                "from must not be later than to.",
+                "/from",
+                "from must not be later than the end.",
             ));
         }
         if !wrong.is_empty() {
@@ -95,6 +119,7 @@ impl MetricQuery {
             from: begin,
             to: end,
             born: Timestamp::default(),
+            rejected: None,
         };
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(Self {

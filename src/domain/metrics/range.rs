@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::model::is_of_miner;
 use super::queries::{self, Resolution, SampleBucket, floor};
+use crate::base::ids::InstanceId;
 
 /// The maximum number of points returned. About five times as many rows are read.
 pub const MOST_POINTS: i64 = 1000;
@@ -239,6 +240,36 @@ pub fn points(
         .len()
         .saturating_sub(usize::try_from(MOST_POINTS).unwrap_or(1000));
     Ok(merged.into_values().skip(over).collect())
+}
+
+/// The buckets of a metric of all instances with this spacing, oldest first. The first bucket is whole,
+/// so that a long time range is read from coarse tables only, except its end.
+pub fn points_of_all(
+    db: &mut Db,
+    marks: RollupMarks,
+    metric_type: &str,
+    (from, to): (i64, i64),
+    spacing: PointSpacing,
+) -> QueryResult<BTreeMap<InstanceId, Vec<SampleBucket>>> {
+    let mut merged: BTreeMap<(String, i64), SampleBucket> = BTreeMap::new();
+    for piece in pieces(spacing.level, floor(from, spacing.step), to, marks) {
+        let found = queries::buckets_of_all(db, piece.level, metric_type, (piece.from, piece.to))?;
+        for (instance, bucket) in found {
+            let at = floor(bucket.at, spacing.step);
+            let bucket = SampleBucket { at, ..bucket };
+            merged
+                .entry((instance, at))
+                .and_modify(|known| *known = known.with(bucket))
+                .or_insert(bucket);
+        }
+    }
+    let mut all: BTreeMap<InstanceId, Vec<SampleBucket>> = BTreeMap::new();
+    for ((instance, _), bucket) in merged {
+        if let Ok(id) = instance.parse() {
+            all.entry(id).or_default().push(bucket);
+        }
+    }
+    Ok(all)
 }
 
 /// A time range as one bucket; `None` without samples. Where finer data was already deleted, `from`

@@ -56,7 +56,7 @@ where
     let scraped: &[&str] = &[JSON, HTML, "application/openmetrics-text", TEXT];
     RouteTable::new()
 .add(get("/metrics", "getMetrics", "Returns the latest metrics of all instances. Prometheus formats also include jd-manager's own metrics.")
-            .asks([text("metric", "HTML only: the metric in the chart.").or("hashrate_miners"), list("ids", "HTML only: the instances in the chart. Default: the 8 with the worst values."), flag("table", "HTML only: show the data as tables.")])
+            .asks([text("metric", "HTML only: the metric in the chart.").or("hashrate_measured"), list("ids", "HTML only: the instances in the chart. Default: the 8 with the worst values."), flag("table", "HTML only: show the data as tables.")])
             .asks(time())
             .answer(200, "The latest metrics.", scraped, Some(shape::<MetricsComparePage>())), routes::compare)
 .add(get("/metrics/{id}", "listSamples", "Returns the newest samples of an instance, newest first.")

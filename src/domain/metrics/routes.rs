@@ -29,7 +29,7 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
 use crate::base::role::Role;
 use crate::domain::instances::streams::status_part;
-use crate::web::negotiation::{MetricForms, ScrapeForms, SeriesForms};
+use crate::web::negotiation::{MetricForms, Offers, ScrapeForms, SeriesForms};
 use crate::web::respond::{WHOLE_LIST_BYTES, count_fitting_in};
 use crate::web::sse::SseEvent;
 use crate::web::{PathId, QueryParams, Reply, Representation, RequestContext, sse};
@@ -63,6 +63,28 @@ fn named(path: &HashMap<String, String>) -> Result<(InstanceId, String)> {
     found.ok_or_else(|| Error::not_found("instance", path.get("id").map_or("", String::as_str)))
 }
 
+/// The time range of a request. A page with a form keeps what was entered.
+fn read_query<O: Offers>(
+    want: &RequestContext<O>,
+    params: QueryParams,
+    otherwise: &str,
+) -> Result<MetricQuery> {
+    let read = if want.form == Representation::Html && !want.is_fragment() {
+        MetricQuery::read_form
+    } else {
+        MetricQuery::read
+    };
+    read(params, Timestamp::now(), otherwise)
+}
+
+/// The status of a page whose form may have errors.
+fn page_status(asked: &MetricQuery) -> StatusCode {
+    match asked.choice.rejected {
+        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        None => StatusCode::OK,
+    }
+}
+
 /// `GET /metrics/{id}`.
 pub async fn show(
     State(board): State<MetricsRoutesState>,
@@ -74,10 +96,11 @@ pub async fn show(
         want.form,
         Representation::Html | Representation::EventStream
     ) {
-        let asked = MetricQuery::read(params, Timestamp::now(), "6h")?;
+        let asked = read_query(&want, params, "6h")?;
         if want.form == Representation::EventStream {
             return Ok(follow(board, id, asked, want.page_role()).await?);
         }
+        let status = page_status(&asked);
         let page = page_builder::page(
             &board.metrics,
             id,
@@ -85,7 +108,7 @@ pub async fn show(
             Timestamp::now(),
         )
         .await?;
-        return want.respond_blocking(page).await;
+        return want.respond_blocking_with(status, page).await;
     }
     let metric_type = params.text("metric_type").map(str::to_owned);
     let limit = params.number("limit");
@@ -125,10 +148,11 @@ pub async fn compare(
     }
     let metric_type = params
         .text("metric")
-        .unwrap_or("hashrate_miners")
+        .unwrap_or("hashrate_measured")
         .to_owned();
     let has_table = params.get::<bool>("table", "true or false");
-    let asked = MetricQuery::read(params, Timestamp::now(), "24h")?;
+    let asked = read_query(&want, params, "24h")?;
+    let status = page_status(&asked);
     let given = query.unwrap_or_default();
     let ids = form_urlencoded::parse(given.as_bytes())
         .filter(|(name, _)| name == "ids")
@@ -151,7 +175,7 @@ pub async fn compare(
     )
     .await?;
     page.has_table = has_table.unwrap_or(false);
-    want.respond_blocking(page).await
+    want.respond_blocking_with(status, page).await
 }
 
 /// `GET /metrics/{id}/latest`.
@@ -222,7 +246,7 @@ pub async fn timeseries(
 ) -> Reply {
     let (id, name) = named(&path)?;
     let names = page_builder::names(name, params.text("with"));
-    let asked = MetricQuery::read(params, Timestamp::now(), "24h")?;
+    let asked = read_query(&want, params, "24h")?;
     match want.form {
         Representation::Csv => Ok(csv_of(&board.metrics, id, names.1, asked).await?),
         Representation::Json => {
@@ -230,10 +254,11 @@ pub async fn timeseries(
             Ok(Json(TimeSeries { time_series, step }).into_response())
         }
         _ => {
+            let status = page_status(&asked);
             let time = (asked.choice, asked.stretch);
             let page = page_builder::series_page(&board.metrics, id, names, time, Timestamp::now())
                 .await?;
-            want.respond_blocking(page).await
+            want.respond_blocking_with(status, page).await
         }
     }
 }

@@ -318,47 +318,38 @@ impl MetricService {
         Ok(found.map(summary))
     }
 
-    /// The summary of the series of every instance that has samples in a time range.
-    pub async fn summary_of_all(
-        &self,
-        metric_type: String,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> Result<Vec<(InstanceId, SeriesSummary)>> {
-        let (from, to) = (seconds(from), seconds(to) + 1);
-        self.db
-            .read(move |c| {
-                let marks = RollupMarks::read(c)?;
-                let mut found = Vec::new();
-                for (id, series) in queries::series_named(c, &metric_type)? {
-                    let all = range::whole(c, marks, series, (from, to))?;
-                    found.extend(all.map(|all| (id, summary(all))));
-                }
-                Ok(found)
-            })
-            .await
-    }
-
     /// The points of the series of all instances in a time range, with the same interval, which is
-    /// the first result, in seconds.
+    /// the first result, in seconds. At most `most_points` for each, whatever interval is requested.
     pub async fn points_of_all(
         &self,
         metric_type: String,
         stretch: SeriesQuery,
         now: Timestamp,
-    ) -> Result<(i64, Vec<SeriesPoint>)> {
+    ) -> Result<(i64, Vec<(InstanceId, Vec<SeriesPoint>)>)> {
         let (from, to) = (seconds(stretch.from), seconds(stretch.to) + 1);
-        let spacing = self.spacing(&metric_type, stretch, now);
+        let finest = SeriesQuery {
+            level: None,
+            ..stretch
+        };
+        let finest = self.spacing(&metric_type, finest, now);
+        let spacing = stretch.level.map_or(finest, |level| {
+            let wanted = PointSpacing::of(level);
+            if wanted.step > finest.step {
+                wanted
+            } else {
+                finest
+            }
+        });
         let measure = measure(&metric_type);
         self.db
             .read(move |c| {
                 let marks = RollupMarks::read(c)?;
-                let mut points = Vec::new();
-                for (_, series) in queries::series_named(c, &metric_type)? {
-                    let found = range::points(c, marks, series, (from, to), spacing)?;
-                    points.extend(found.iter().map(|bucket| point(bucket, measure)));
-                }
-                Ok((spacing.step, points))
+                let found = range::points_of_all(c, marks, &metric_type, (from, to), spacing)?;
+                let points = found.into_iter().map(|(id, buckets)| {
+                    let points = buckets.iter().map(|bucket| point(bucket, measure));
+                    (id, points.collect())
+                });
+                Ok((spacing.step, points.collect()))
             })
             .await
     }

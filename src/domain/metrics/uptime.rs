@@ -105,6 +105,7 @@ mod tests {
             from: hours(10),
             to: hours(16),
             born: Timestamp(0),
+            rejected: None,
         };
         let text = |percent, since| RunningShare { percent, since }.text(&choice);
         assert_eq!(

@@ -11,7 +11,7 @@ use super::service::{MinerPart, MinerService};
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::InstanceId;
 use crate::base::units::{Unit, format_value};
-use crate::domain::instances::{Instance, MinerProtocol};
+use crate::domain::instances::{Instance, MinerProtocol, rejected_text};
 use crate::domain::metrics;
 use crate::view;
 
@@ -190,17 +190,17 @@ impl Miner {
         !self.counted && self.shares_accepted_total == 0 && self.shares_rejected_total == 0
     }
 
-    /// Accepted shares of today, and the rejected ones.
+    /// Accepted shares of today.
     pub(crate) fn shares_text(&self) -> String {
         if self.has_no_counts() {
             return "–".into();
         }
-        let count = |shares: u64| format_value(Unit::Count, shares as f64);
-        format!(
-            "{} / {}",
-            count(self.shares_accepted),
-            count(self.shares_rejected)
-        )
+        format_value(Unit::Count, self.shares_accepted as f64)
+    }
+
+    /// Rejected shares of today; none if there are none.
+    pub(crate) fn rejected_text(&self) -> Option<String> {
+        (self.shares_rejected > 0).then(|| rejected_text(self.shares_rejected as f64))
     }
 
     pub(crate) fn total_text(&self) -> String {
@@ -286,10 +286,10 @@ mod tests {
         assert_eq!(
             shown,
             [
-                ("mining, no share yet", "0 / 0".to_owned()),
+                ("mining, no share yet", "0".to_owned()),
                 ("mining", "–".to_owned()),
-                ("mining", "0 / 0".to_owned()),
-                ("no channel", "0 / 0".to_owned()),
+                ("mining", "0".to_owned()),
+                ("no channel", "0".to_owned()),
             ]
         );
         assert!(waiting.advice().contains("first accepted share"));

@@ -145,6 +145,7 @@ impl<'a> SortedPlot<'a> {
             right,
             top,
             bottom,
+            ..
         } = self.frame;
         let pixels = |size: f64| (size * SCALE) as i32;
         let backend = Rc::new(RefCell::new(PathBackend {

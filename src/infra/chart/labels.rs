@@ -39,6 +39,8 @@ pub(super) struct PlotFrame {
     pub right: f64,
     pub top: f64,
     pub bottom: f64,
+    /// The width of the longest value label. It stays in a narrow chart, so the label ends in the plot.
+    pub label: f64,
 }
 
 impl PlotFrame {
@@ -64,13 +66,15 @@ impl PlotFrame {
             right: width - 4.0,
             top: legend + ABOVE,
             bottom: height - BELOW,
+            label: 0.0,
         }
     }
 
     /// Moves the left edge so that the value labels fit.
     pub(super) fn make_room<'a>(&mut self, labels: impl Iterator<Item = &'a str>) {
         let longest = labels.map(|label| label.chars().count()).max().unwrap_or(0) as f64;
-        self.left = (longest * CHARACTER + 6.0).clamp(4.0, self.width / 3.0);
+        self.label = longest * CHARACTER + 6.0;
+        self.left = self.label.clamp(4.0, self.width / 3.0);
     }
 
     /// The number of value ticks that fit.
@@ -148,12 +152,12 @@ impl PlotFrame {
     }
 
     /// The labels of marks above the plot, each at its line, from left to right. A label that would
-    /// overlap the one before it is omitted; its line still has it as a title.
+    /// overlap the one before it, or the topmost value, is omitted; its line still has it as a title.
     pub(super) fn write_marks(&self, out: &mut String, marks: &mut [(f64, &str)]) {
         marks.sort_by(|a, b| a.0.total_cmp(&b.0));
         let y = self.down(self.top - 6.0);
         // Where the last label ends in a wide and in a narrow chart.
-        let mut ends = [f64::MIN; 2];
+        let mut ends = [f64::MIN, self.label];
         for (part, label) in marks.iter() {
             let length = label.chars().count() as f64 * CHARACTER;
             let x = self.left + part * (self.right - self.left);
@@ -163,7 +167,7 @@ impl PlotFrame {
                 if is_late { x - length } else { x }
             };
             let starts = [self.width, self.width.min(NARROW)].map(start);
-            let fits = [starts[0] > ends[0], starts[1] > ends[1] && starts[1] >= 0.0];
+            let fits = [starts[0] > ends[0], starts[1] > ends[1]];
             for n in 0..2 {
                 if fits[n] {
                     ends[n] = starts[n] + length + 8.0;

@@ -176,7 +176,11 @@ fn values_are_said_in_units_a_person_can_read() {
     ];
     let said = |unit, table: &[(f64, &str)]| {
         for (value, text) in table {
-            assert_eq!(format_value(unit, *value), *text, "{value}");
+            assert_eq!(
+                format_value(unit, *value),
+                text.replace(' ', "\u{a0}"),
+                "{value}"
+            );
         }
     };
     said(Unit::HashesPerSecond, &hashes);

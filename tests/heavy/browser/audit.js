@@ -1,5 +1,6 @@
-// What is wrong with the page as it is shown now, as a list of sentences. Run by the tests in every page, width and colour
-// scheme; the limits are those of WCAG 2.2 AA, and 44 px (36 px in tables) for whatever is pressed.
+// What is wrong with the page as it is shown now and axe-core does not find, as a list of sentences. Run by the tests in
+// every page, width and colour scheme: nothing scrolls sideways, words are whole, and whatever is pressed has 44 px (36 px in
+// tables).
 const wrong = [];
 const shown = (element) => element.checkVisibility({ visibilityProperty: true });
 const called = (element) => `${element.localName}${element.id ? '#' + element.id : ''} "${(element.innerText || element.value || '').slice(0, 40)}"`;
@@ -20,34 +21,12 @@ for (const panel of [...document.querySelectorAll('.panel, section')].filter(sho
 
 if (document.querySelectorAll('h1').length !== 1) wrong.push(`${document.querySelectorAll('h1').length} h1`);
 if (!/^\S.* · jd-manager$/.test(document.title)) wrong.push(`title "${document.title}"`);
-if (!document.documentElement.lang) wrong.push('no language');
-if (document.querySelectorAll('main').length !== 1) wrong.push('not exactly one main');
-let level = 1;
-for (const heading of [...document.querySelectorAll('h1, h2, h3, h4')].filter(shown)) {
-  const now = Number(heading.localName[1]);
-  if (now > level + 1) wrong.push(`${called(heading)} skips a level`);
-  level = now;
-}
-
 const ids = [...document.querySelectorAll('[id]')].map((e) => e.id);
 ids.filter((id, at) => ids.indexOf(id) !== at).forEach((id) => wrong.push(`id ${id} twice`));
-for (const attribute of ['aria-describedby', 'aria-labelledby', 'for', 'form']) {
+for (const attribute of ['for', 'form']) {
   for (const element of document.querySelectorAll(`[${attribute}]`)) {
-    for (const id of element.getAttribute(attribute).split(/\s+/)) {
-      if (!document.getElementById(id)) wrong.push(`${called(element)} ${attribute} ${id} is nowhere`);
-    }
+    if (!document.getElementById(element.getAttribute(attribute))) wrong.push(`${called(element)} ${attribute} is nowhere`);
   }
-}
-document.querySelectorAll('[tabindex]').forEach((e) => { if (e.tabIndex > 0) wrong.push(`${called(e)} jumps the tab order`); });
-
-for (const field of document.querySelectorAll('input:not([type=hidden]), select, textarea')) {
-  if (![...(field.labels ?? [])].some((l) => l.textContent.trim()) && !field.ariaLabel && !field.hasAttribute('aria-labelledby')) wrong.push(`${called(field)} has no label`);
-}
-for (const one of [...document.querySelectorAll('a[href], button, summary')].filter(shown)) {
-  if (!(one.ariaLabel || one.textContent).trim()) wrong.push(`${one.outerHTML.slice(0, 80)} has no name`);
-  // WCAG 2.5.3: what is read is part of what is called.
-  const read = one.innerText.trim();
-  if (one.ariaLabel && read && !one.ariaLabel.includes(read)) wrong.push(`${called(one)} is called ${one.ariaLabel}`);
 }
 
 const pressed = 'button, .button, input:not([type=hidden]), select, textarea, summary, nav a, .brand';
@@ -94,27 +73,4 @@ for (const table of [...document.querySelectorAll('table')].filter(shown)) {
   }
 }
 
-const channels = (colour) => (colour.match(/[\d.]+/g) ?? []).map(Number);
-const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-  .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-const behind = (element) => {
-  for (let e = element; e; e = e.parentElement) {
-    const colour = channels(getComputedStyle(e).backgroundColor);
-    if (colour.length === 3 || colour[3] === 1) return colour;
-  }
-  return [255, 255, 255];
-};
-const told = new Set();
-for (const element of document.querySelectorAll('body *')) {
-  if (![...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) || !shown(element) || element.closest('option, noscript, :disabled')) continue;
-  const style = getComputedStyle(element);
-  const [front, back] = [light(channels(style.color)), light(behind(element))];
-  const contrast = (Math.max(front, back) + 0.05) / (Math.min(front, back) + 0.05);
-  const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
-  const what = `${element.localName}.${element.className} ${style.color} on ${behind(element)}`;
-  if (contrast < (large ? 3 : 4.5) && !told.has(what)) {
-    told.add(what);
-    wrong.push(`contrast ${contrast.toFixed(2)}: ${what}, ${called(element)}`);
-  }
-}
 return wrong;

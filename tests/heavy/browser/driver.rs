@@ -169,8 +169,14 @@ impl Browser {
 
     /// Makes the page so wide, and says which colours the system prefers.
     pub async fn look(&self, width: u32, dark: bool) {
+        self.look_zoomed(width, 1, dark).await;
+    }
+
+    /// The same for a page that is enlarged so many times, as by the browser's zoom.
+    pub async fn look_zoomed(&self, width: u32, zoom: u32, dark: bool) {
+        let (width, height) = (width / zoom, HEIGHT / zoom);
         let screen =
-            json!({ "width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": false });
+            json!({ "width": width, "height": height, "deviceScaleFactor": zoom, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", screen)
             .await;
         let scheme =
@@ -458,6 +464,32 @@ impl Browser {
         entries
             .iter()
             .map(|entry| format!("{}: {}", entry["level"], entry["message"]))
+            .collect()
+    }
+
+    /// What axe-core finds wrong with the page as it is shown now, as sentences: WCAG 2.2 A and AA, and
+    /// its best practices.
+    pub async fn violations(&self) -> Vec<String> {
+        let axe = std::fs::read_to_string(told("JD_MANAGER_TEST_AXE")).expect("axe-core is there");
+        let load = format!("if (!window.axe) {{ {axe} }} return !!window.axe");
+        assert_eq!(self.ask(&load).await, true);
+        let run = "const done = arguments[arguments.length - 1];
+            const options = {
+              resultTypes: ['violations'],
+              runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+              // Our own audit wants larger targets. This rule also counts what the bar at the edge covers.
+              rules: { 'label-content-name-mismatch': { enabled: true }, 'target-size': { enabled: false } },
+            };
+            const text = (rule, { html, target, failureSummary }) =>
+              `${rule.id}: ${target} ${html.slice(0, 120)} (${failureSummary.replaceAll('\\n', ' ')})`;
+            axe.run(document, options).then(
+              (found) => done(found.violations.flatMap((rule) => rule.nodes.map((node) => text(rule, node)))),
+              (error) => done([String(error)]),
+            );";
+        let found = self.client.execute_async(run, Vec::new()).await.unwrap();
+        let found = found.as_array().expect("it answers with a list").iter();
+        found
+            .map(|one| one.as_str().unwrap_or_default().to_owned())
             .collect()
     }
 

@@ -16,8 +16,12 @@ async fn on_a_phone_the_navigation_is_behind_a_link() {
         browser.look(360, false).await;
         browser.go(&manager.url("/")).await;
         assert_eq!(browser.ask(VISIBLE_NAV).await, false);
+        let history = browser.ask("return history.length").await;
         browser.click(".bar > .menu").await;
         assert_eq!(browser.ask(VISIBLE_NAV).await, true);
+        if browser.javascript {
+            assert_eq!(browser.ask("return history.length").await, history);
+        }
         browser.click("#nav a[href='/alerts']").await;
         browser.arrives("/alerts").await;
         assert_eq!(browser.ask(VISIBLE_NAV).await, false);

@@ -9,7 +9,7 @@ use crate::harness::{Manager, Plan, free_port, pool_config, solo_config};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-const AUDIT: &str = include_str!("audit.js");
+pub const AUDIT: &str = include_str!("audit.js");
 /// The narrowest page WCAG 2.2 asks for, a small phone, a tablet, a small laptop, a desk, a wide
 /// desk.
 const WIDTHS: [u32; 6] = [320, 360, 768, 1024, 1280, 1920];
@@ -134,6 +134,14 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
         ("/setup", "setup"),
         ("/openapi", "api"),
         ("/glossary", "glossary"),
+        ("/miners", "miners"),
+        ("/jobs", "jobs-empty"),
+        ("/alerts/mutes", "mutes"),
+        ("/updates", "updates"),
+        (
+            "/metrics?from=2026-11-22&to=2026-11-20",
+            "metrics-wrong-range",
+        ),
         ("/backups", "backups"),
         ("/login", "login"),
         ("/account", "account"),
@@ -155,6 +163,7 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
         ("events", "events"),
         ("configuration", "configuration"),
         ("logs", "log"),
+        ("miners", "miners"),
         ("settings", "settings"),
         ("delete", "delete"),
         ("logs?level=WARN", "warnings"),
@@ -200,8 +209,10 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
 /// Looks at the page as it is, in all widths and both colour schemes.
 pub async fn look_at(browser: &Browser, name: &str, found: &mut Vec<String>) {
     let pictures = std::env::var_os("JD_MANAGER_TEST_PICTURES").map(PathBuf::from);
+    // The widest table without fewer columns.
+    let more = name.contains("miners").then_some(1000);
     for dark in [false, true] {
-        for width in WIDTHS {
+        for width in WIDTHS.into_iter().chain(more) {
             browser.look(width, dark).await;
             let scheme = if dark { "dark" } else { "light" };
             // A page without scripts loads itself anew while an instance is in motion; what falls
@@ -217,6 +228,14 @@ pub async fn look_at(browser: &Browser, name: &str, found: &mut Vec<String>) {
                     .iter()
                     .map(|one| format!("{name}, {width} px, {scheme}: {}", one.as_str().unwrap())),
             );
+            // The rules of axe-core do not depend on more than the scheme and the menu of phones. It
+            // needs scripts, and seconds for the long page of the API.
+            let is_long = name.starts_with("api");
+            let is_sample = width == 1280 || width == 360;
+            if browser.javascript && is_sample && !(is_long && (dark || width == 360)) {
+                let wrong = browser.violations().await.into_iter();
+                found.extend(wrong.map(|one| format!("{name}, {width} px, {scheme}: {one}")));
+            }
             if let Some(directory) = pictures
                 .as_ref()
                 .filter(|_| browser.javascript && [360, 1024, 1280].contains(&width))
@@ -248,10 +267,10 @@ async fn look_at_everything(browser: &Browser) {
     for (page, name) in pages(&ids, &pool) {
         browser.go(&manager.url(&page)).await;
         look_at(browser, &name, &mut found).await;
-        let allowed = if name == "not-found" {
-            "status of 404"
-        } else {
-            "nothing"
+        let allowed = match name.as_str() {
+            "not-found" => "status of 404",
+            "metrics-wrong-range" => "status of 422",
+            _ => "nothing",
         };
         found.extend(
             browser
@@ -318,6 +337,8 @@ async fn look_at_everything(browser: &Browser) {
         )
         .await;
     look_at(browser, "bulk", &mut found).await;
+    browser.go(&manager.url("/jobs")).await;
+    look_at(browser, "jobs", &mut found).await;
 
     // It opens in a window of its own, which this browser need not have.
     browser.go(&manager.url("/saved-configs/new")).await;

@@ -245,6 +245,77 @@ async fn a_selection_outlives_changes_and_is_acted_on() {
     }
 }
 
+/// The menu of the bulk bar stays open while the list changes, and closes by Esc and a click elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_menu_of_actions_stays_until_it_is_closed() {
+    let manager = Manager::start().await;
+    let (barn, attic) = (
+        manager.instance("barn").await,
+        manager.instance("attic").await,
+    );
+    let browser = Browser::open().await;
+    browser.go(&manager.url("/instances")).await;
+    browser.click(&format!("#i-{barn} input")).await;
+    let is_open = "return document.querySelector('#bulk details').open";
+    browser.press_in("//form[@id='bulk']", "More actions").await;
+    assert_eq!(browser.ask(is_open).await, true);
+    // A changed row, and one more row.
+    manager.act(&format!("/api/instances/{attic}/start")).await;
+    until_row(&browser, &attic, "running").await;
+    let garage = manager.instance("garage").await;
+    until_row(&browser, &garage, "stopped").await;
+    assert_eq!(browser.ask(is_open).await, true);
+    browser.keys("\u{e00c}").await;
+    assert_eq!(browser.ask(is_open).await, false);
+    let focus = "return document.activeElement.matches('#bulk summary')";
+    assert_eq!(browser.ask(focus).await, true);
+    browser.press_in("//form[@id='bulk']", "More actions").await;
+    browser.click("h1").await;
+    assert_eq!(browser.ask(is_open).await, false);
+    let plain = Browser::without_javascript().await;
+    plain.go(&manager.url("/instances")).await;
+    plain.press_in("//form[@id='bulk']", "More actions").await;
+    assert_eq!(plain.ask(is_open).await, true);
+}
+
+/// On phones, the bar has all its buttons on the screen, and selects all; a group is selected at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_selects_all_and_a_group_is_selected_at_once() {
+    let manager = Manager::start().await;
+    let ids = [
+        manager.instance("barn").await,
+        manager.instance("attic").await,
+    ];
+    let tags = json!({ "tags": ["north"] });
+    let path = format!("/api/instances/{}", ids[0]);
+    let request = manager.request("PATCH", &path).json(&tags);
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    let browser = Browser::open().await;
+    browser.go(&manager.url("/instances?group=tag")).await;
+    let selected = "return [...document.querySelectorAll('[name=ids]:checked')].length";
+    browser.click(".group .all").await;
+    assert_eq!(browser.ask(selected).await, 1);
+    browser.reads("#bulk output", "1").await;
+    browser.click(".group .all").await;
+    browser.click("thead .all").await;
+    assert_eq!(browser.ask(selected).await, 2);
+    for width in [320, 360] {
+        browser.look(width, false).await;
+        browser.go(&manager.url("/instances")).await;
+        let hidden = browser
+            .ask(
+                "return [...document.querySelectorAll('#bulk > :is(button, details, label)')].map((e) => e.getBoundingClientRect())
+                   .filter(({ left, right, bottom }) => left < 0 || right > innerWidth || bottom > innerHeight).length",
+            )
+            .await;
+        assert_eq!(hidden, 0, "{width} px");
+        browser.click("#bulk [name=all]").await;
+        browser.reads("#bulk output", "All 2").await;
+        browser.press_in("//form[@id='bulk']", "Stop").await;
+        browser.reads("h1", "Stop: 0 of 2 done").await;
+    }
+}
+
 /// The events of an instance have no stream of their own; an action there leads to where its end is
 /// seen.
 #[tokio::test(flavor = "multi_thread")]

@@ -70,6 +70,52 @@ async fn the_exit_code_says_whether_all_is_well() {
     assert!(said.contains("attic, barn"), "{said}");
     let alerts = ask(&manager, &["alerts"]).well();
     assert!(alerts.contains("There are no channels"), "{alerts}");
+    let said = ask(&manager, &["alerts", "mute", "barn", "--for", "2h"]).well();
+    assert!(said.starts_with("Instance barn: muted until "), "{said}");
+    let tag = [
+        "alerts",
+        "mute",
+        "--tag",
+        "north",
+        "--until",
+        "2099-01-01T00:00",
+    ];
+    assert!(ask(&manager, &tag).wrong(1).contains("one year"));
+    ask(
+        &manager,
+        &["alerts", "mute", "--tag", "North", "--for", "30s"],
+    )
+    .well();
+    let rule = [
+        "alerts",
+        "mute",
+        "--rule",
+        "instance is down",
+        "--for",
+        "1d",
+    ];
+    ask(&manager, &[&rule[..], &["--comment", "new rack"]].concat()).well();
+    let mutes = ask(&manager, &["alerts", "mutes"]).well();
+    for text in [
+        "instance barn",
+        "tag North",
+        "rule Instance is down",
+        "new rack",
+    ] {
+        assert!(mutes.contains(text), "{text}: {mutes}");
+    }
+    for (what, code) in [(&["attic"][..], 1), (&["--all"], 1), (&[], 2)] {
+        ask(&manager, &[&["alerts", "unmute"], what].concat()).wrong(code);
+    }
+    for what in [
+        &["barn"][..],
+        &["--tag", "north"],
+        &["--rule", "Instance is down"],
+    ] {
+        ask(&manager, &[&["alerts", "unmute"], what].concat()).well();
+    }
+    let mutes = ask(&manager, &["alerts", "mutes"]).well();
+    assert_eq!(mutes.trim(), "Nothing is muted.");
     assert!(
         ask(&manager, &["alerts", "--json"]).json()["rules"]
             .as_array()
@@ -77,6 +123,19 @@ async fn the_exit_code_says_whether_all_is_well() {
             .len()
             == 3
     );
+}
+
+#[tokio::test]
+async fn actions_on_several_instances_are_listed() {
+    let manager = Manager::start().await;
+    let none = ask(&manager, &["instances", "jobs"]).well();
+    assert_eq!(none.trim(), "No jobs yet.");
+    manager.instance("barn").await;
+    manager.instance("attic").await;
+    ask(&manager, &["instances", "start", "--all"]).well();
+    let jobs = ask(&manager, &["instances", "jobs"]).well();
+    let row = row(&jobs, "Start");
+    assert_eq!(row[1..4], ["2", "done", "2 done."], "{jobs}");
 }
 
 #[tokio::test]

@@ -355,7 +355,15 @@ async fn a_long_action_is_a_job_with_progress_that_can_be_canceled() {
     assert_eq!(page.count("noscript, progress"), 2);
     assert_eq!(page.count("tbody tr"), 10);
     let list = manager.ask("/instances", "text/html").await.page(200);
-    assert_eq!(list.attrs("p.notice a", "href"), [page_path]);
+    assert_eq!(list.attrs(".notice a", "href"), [page_path]);
+    assert_eq!(list.count(".notice form"), 0, "it is in progress");
+    let dismiss = format!("{path}/dismiss");
+    bare(&manager, "POST", &dismiss).await.problem(409);
+    let listed = manager.json("/api/jobs").await["jobs"][0].clone();
+    assert_eq!(
+        (&listed["stage"], &listed["total"], &listed["results"]),
+        (&json!("running"), &json!(10), &json!([]))
+    );
     let mut program = EventStream::open(manager.request("GET", &path)).await;
     let mut live = EventStream::open(
         manager
@@ -395,6 +403,52 @@ async fn a_long_action_is_a_job_with_progress_that_can_be_canceled() {
     let page = manager.ask(page_path, "text/html").await.page(200);
     assert_eq!(page.one("h1"), "Stop: 8 of 10 done");
     assert_eq!(page.one(".head .sub"), "Not begun: 2.");
+    // Its notice can be dismissed, and it stays in the list of jobs.
+    let list = manager
+        .ask("/instances?state=running", "text/html")
+        .await
+        .page(200);
+    let action = list.attr(".notice form", "action");
+    let next = list.attr(".notice input[name=next]", "value");
+    let done = form(&manager, &action, &[("next", &next)]).await;
+    assert_eq!(
+        (done.status, done.header("location")),
+        (303, Some("/instances?state=running"))
+    );
+    assert!(!manager.page("/instances").await.contains(page_path));
+    bare(&manager, "POST", &dismiss).await.json(200);
+    let jobs = manager.ask("/jobs", "text/html").await.page(200);
+    assert_eq!(jobs.attrs("tbody a", "href")[0], page_path);
+    assert_eq!(jobs.texts("td .state"), ["canceled", "done"]);
+    assert_eq!(
+        jobs.texts("tbody tr:first-child td")[1..4],
+        ["10", "canceled", "8 done, 2 not begun."]
+    );
+    let part = manager.json("/api/jobs?limit=1").await;
+    assert_eq!((&part["total"], &part["next"]), (&json!(2), &json!(1)));
+    let rest = manager.json("/api/jobs?limit=1&offset=1").await;
+    assert_eq!(rest["jobs"][0]["action"], "start");
+    assert!(rest.get("next").is_none());
+    let unknown = format!("/api/jobs/{NOBODY}/dismiss");
+    bare(&manager, "POST", &unknown).await.problem(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn configurations_to_choose_from_are_in_natural_order() {
+    let manager = Manager::start().await;
+    let (_, ids) = farm(&manager, &["barn"]).await;
+    for name in ["rig 10", "Rig 2", "attic"] {
+        let config = solo_config(free_port(), free_port(), 1);
+        manager.save_config(name, &config).await;
+    }
+    let wanted = ["attic", "home", "Rig 2", "rig 10"];
+    let fields = [("action", "configure"), ("ids", &ids[0])];
+    let page = form(&manager, "/instances/actions", &fields)
+        .await
+        .page(200);
+    assert_eq!(page.texts("#config_id option")[1..], wanted);
+    let page = manager.ask("/instances/new", "text/html").await.page(200);
+    assert_eq!(page.texts("#config_id option"), wanted);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -318,7 +318,7 @@ async fn ranges_fit_the_age_and_have_neighbors() {
             .iter()
             .map(|link| link.0.as_str())
             .collect::<Vec<_>>(),
-        ["← Previous 6 h 0 min", "Next 6 h 0 min →"]
+        ["← Previous 6 hours", "Next 6 hours →"]
     );
     assert!(before[1].1.ends_with("?range=6h"), "{before:?}");
     // The oldest data.
@@ -413,6 +413,37 @@ async fn any_range_is_answered_and_what_is_no_time_is_refused() {
         )
         .await;
     assert_eq!(answer.pointers(), ["/from"]);
+    // The form keeps what was entered and shows the message at its field.
+    for path in [0, 1, 3].map(|n| &paths[n]) {
+        let page = manager
+            .ask(&format!("{path}?{order}&interval=hour"), "text/html")
+            .await
+            .page(422);
+        assert_eq!(page.attr("input#from", "value"), "2026-11-22T00:00");
+        assert_eq!(page.attr("input#to", "value"), "2026-11-21T00:00");
+        assert_eq!(page.attr("input#from", "aria-describedby"), "from-error");
+        assert_eq!(page.count("input#to[aria-invalid]"), 0);
+        assert_eq!(page.count("details[open] input#from"), 1, "{path}");
+        assert_eq!(
+            page.texts("#from-error"),
+            ["From must not be later than the end."]
+        );
+        let page = manager
+            .ask(&format!("{path}?from=2026-11-22&to=soon"), "text/html")
+            .await
+            .page(422);
+        assert_eq!(page.attr("input#to", "value"), "soon");
+        assert_eq!(
+            page.texts("#to-error"),
+            ["To must be a time such as 2026-11-22T14:00:00Z or 2026-11-22 14:00."]
+        );
+        // Other parameters have no field.
+        let page = manager
+            .ask(&format!("{path}?{order}&range=2w"), "text/html")
+            .await
+            .page(422);
+        assert_eq!(page.count("input#from"), 0);
+    }
     let table: Value = manager
         .ask("/api/metrics?table=perhaps", "*/*")
         .await

@@ -234,6 +234,11 @@ async fn the_page_has_forms_and_links_for_everything_without_scripts() {
             "/instances?tag=test"
         ]
     );
+    // Every state that occurs has its list, also those that need attention.
+    let lists = "nav[aria-label='Instances by state'] a";
+    let page = farm.manager.ask("/instances", "text/html").await.page(200);
+    assert_eq!(page.texts(lists), ["All 4", "Running 1", "Stopped 3"]);
+    assert_eq!(page.texts("#bulk label"), ["All 4"]);
     let empty = farm
         .manager
         .ask("/instances?q=nowhere+at+all", "text/html")

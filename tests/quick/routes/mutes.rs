@@ -152,6 +152,11 @@ async fn a_form_mutes_by_tag_and_comes_back_with_its_errors() {
         format!("instance:{id}")
     );
     assert_eq!(page.attr("#minutes option[selected]", "value"), "120");
+    // It is the address of a button on the instance's page, and leads back there.
+    let instance = format!("/instances/{id}");
+    let overview = manager.ask(&instance, "text/html").await.page(200);
+    assert_eq!(overview.count(&format!("#status a[href='{path}']")), 1);
+    assert_eq!(page.attr("form input[name=next]", "value"), instance);
     assert_eq!(page.count("#target option[value='tag:Night']"), 1);
     assert_eq!(
         page.count(&format!("#target option[value='rule:{DOWN}']")),

@@ -190,7 +190,7 @@ async fn blocks_and_records_are_told_once_and_not_at_first_sight() {
     world.alerts.tick().await;
     assert_eq!(
         world.titles().await,
-        ["barn: block found", "barn: new best difficulty 1.2 M"]
+        ["barn: block found", "barn: new best difficulty 1.2\u{a0}M"]
     );
     seen.blocks = 7;
     seen.best_difficulty = None;
@@ -550,19 +550,20 @@ async fn fifty_at_once_are_one_message_for_each_channel_and_so_is_their_end() {
 }
 
 #[tokio::test]
-async fn a_message_tells_of_fifty_at_most() {
+async fn two_hundred_at_once_are_one_message_that_names_the_first() {
     let world = AlertTestBed::new().without_rules().await;
-    let herd = herd(&world, 120).await;
+    let herd = herd(&world, 200).await;
     world.channel("phone", "http://127.0.0.1:9/").await;
     world
         .rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 }))
         .await;
     see(&world, &herd[..110], AlertTestBed::down).await;
     see(&world, &herd[110..], AlertTestBed::down).await;
-    let sizes: Vec<usize> = listed(&world).await.iter().map(Vec::len).collect();
-    assert_eq!(sizes, [50, 50, 20]);
+    assert_eq!(world.titles().await, ["200 instances: not running"]);
     let told: HashSet<String> = listed(&world).await.into_iter().flatten().collect();
-    assert_eq!(told.len(), 120);
+    assert_eq!(told.len(), 200);
+    let text = &world.alerts.deliveries(None, 10).await.unwrap().0[0].text;
+    assert!(text.contains(" and 180 more."), "{text}");
 }
 
 #[tokio::test]

@@ -195,7 +195,7 @@ fn a_figure_that_is_absent_is_neither_above_nor_below() {
     at.figures.insert("hashrate_miners".into(), 5e11);
     assert_eq!(
         words(&evaluate(&below(1e12), &at)),
-        Some("expected hashrate 500 GH/s, below 1 TH/s")
+        Some("expected hashrate 500\u{a0}GH/s, below 1 TH/s")
     );
     assert_eq!(
         evaluate(&below(5e11), &at),
@@ -209,7 +209,7 @@ fn a_figure_that_is_absent_is_neither_above_nor_below() {
     };
     assert_eq!(
         words(&evaluate(&above, &at)),
-        Some("expected hashrate 500 GH/s, above 400 GH/s")
+        Some("expected hashrate 500\u{a0}GH/s, above 400 GH/s")
     );
 }
 

@@ -146,7 +146,10 @@ fn different_words_stand_beside_the_names_and_advice_does_not_grow_without_end()
     let raised = said(&rule, NotificationEvent::Raised, &items, AT);
     assert_eq!(raised.title, "50 instances: Down");
     assert!(
-        raised.text.starts_with("i0, i2, i4,") && raised.text.contains("i48: solo\ni1, i3,"),
+        raised.text.starts_with("i0, i2, i4,")
+            && raised
+                .text
+                .contains("i38 and 5 more: solo\n25 instances: slow\n"),
         "{}",
         raised.text
     );
@@ -161,6 +164,32 @@ fn different_words_stand_beside_the_names_and_advice_does_not_grow_without_end()
     for n in 0..50 {
         assert_eq!(raised.data["instances"][n]["name"], format!("i{n}"));
     }
+}
+
+#[test]
+fn a_message_names_the_first_instances_and_counts_the_others() {
+    let rule = rule(RuleCondition::State {
+        is: InstanceProblem::NotRunning,
+    });
+    let text = |words: &dyn Fn(usize) -> String, count: usize| {
+        let items: Vec<NotificationItem> = (0..count)
+            .map(|n| item(&format!("i{n}"), &words(n), ""))
+            .collect();
+        let raised = said(&rule, NotificationEvent::Raised, &items, AT);
+        assert_eq!(raised.data["instances"].as_array().unwrap().len(), count);
+        raised.text
+    };
+    let same = |_| "not running".to_owned();
+    assert!(text(&same, 20).starts_with("i0, i1,") && text(&same, 20).contains(" i19.\n"));
+    assert!(text(&same, 200).contains(" i19 and 180 more.\n"));
+    assert!(text(&same, 200).len() < 400, "{}", text(&same, 200));
+    let different = |n: usize| format!("cause {n}");
+    let text = text(&different, 200);
+    assert!(
+        text.starts_with("i0: cause 0\n")
+            && text.contains("i7: cause 7\n192 instances: other problems\n"),
+        "{text}"
+    );
 }
 
 #[test]

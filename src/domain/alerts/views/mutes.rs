@@ -159,9 +159,18 @@ impl MutesPage {
     /// The form with this target.
     #[must_use]
     pub fn with_target(mut self, target: Option<MuteScope>) -> Self {
+        if let Some(MuteScope::Instance(id)) = target {
+            let next = format!("/instances/{id}");
+            self.values.insert("next".into(), next);
+        }
         self.values
             .extend(target.map(|target| ("target".into(), target.to_string())));
         self
+    }
+
+    /// Where the form returns to.
+    fn next_page(&self) -> &str {
+        self.values.get("next").map_or("", String::as_str)
     }
 
     /// The form as it was sent, with its errors.

@@ -44,13 +44,8 @@ impl SeriesChart {
         if self.is_counter() {
             return vec![("total", self.say(all.sum))];
         }
-        let current = match self.points.current {
-            None => "–".to_owned(),
-            Some(value) if self.metric_type == "hashrate_measured" => {
-                format!("{} (10-min average)", self.say(value))
-            }
-            Some(value) => self.say(value),
-        };
+        let current = self.points.current;
+        let current = current.map_or_else(|| "–".to_owned(), |value| self.say(value));
         vec![
             ("current", current),
             ("average", self.say(all.avg)),

@@ -50,7 +50,7 @@ fn a_current_value_is_a_sample_and_not_the_mean_of_the_last_minute() {
     assert_eq!(cards("miners", None)[0], ("current", "–".to_owned()));
     assert_eq!(
         cards("hashrate_measured", Some(5e14))[0],
-        ("current", "500 TH/s (10-min average)".to_owned())
+        ("current", "500\u{a0}TH/s".to_owned())
     );
     assert_eq!(
         cards("shares_accepted", None),
@@ -90,6 +90,7 @@ fn group(minutes: &[i64], marks: &[(i64, &str)]) -> ChartGroup {
             from: Timestamp(0),
             to: Timestamp(7_200_000),
             born: Timestamp(0),
+            rejected: None,
         },
         id: "c-miners".into(),
     }
