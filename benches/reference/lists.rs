@@ -1,14 +1,5 @@
 //! How many requests for lists, a page and the manager's health are answered per second, as ratios to a
 //! bare axum handler that is measured beside them and sends the same bytes.
-//!
-//! Run by `scripts/bench`; `docs/PERFORMANCE.md` has earlier results. Prints `ok` or `MISSED` for each
-//! ratio and never fails. The short form, which `scripts/test` runs in a debug build (`cargo test --bench lists
-//! -- short`), fails if a ratio is less than half of the recorded one.
-
-#![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
-
-#[expect(dead_code, reason = "each bench uses the part it needs")]
-mod harness;
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
@@ -20,12 +11,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::runtime::{Builder, Runtime};
 
-use harness::{ManagerApi, Server, report, solo_config};
+use crate::harness::{ManagerApi, Server, median, report_at_least, report_at_most, report_info};
 
 const INSTANCES: usize = 100;
 const CONNECTIONS: usize = 16;
+/// The limit of a request over one connection, ms.
+const ONE_REQUEST: f64 = 0.1;
 /// Each measurement takes this time, and is repeated: the median counts.
 const TIME: Duration = Duration::from_secs(1);
 
@@ -36,7 +28,7 @@ fn bare(body: &Path) -> Server {
 }
 
 /// The bare handler: one route, nothing else.
-async fn serve_bare(body: Bytes) {
+pub async fn serve_bare(body: Bytes) {
     let handler = move || {
         let body = body.clone();
         async move { ([(CONTENT_TYPE, "application/json")], body) }
@@ -114,72 +106,6 @@ async fn measure(address: SocketAddr, path: &str, connections: usize) -> f64 {
     f64::from(counts.into_iter().sum::<u32>()) / begun.elapsed().as_secs_f64()
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// The ids.
-async fn create_instances(api: &ManagerApi, count: usize) -> Vec<String> {
-    let config = api.save_config("solo", solo_config(34_265, None)).await;
-    let mut ids = Vec::new();
-    for number in 0..count {
-        let name = format!("hall-{}-rack-{:02}", number / 20 + 1, number % 20 + 1);
-        ids.push(api.create_instance(&name, &config).await);
-    }
-    ids
-}
-
-/// Numbers of instances whose pages are measured, and the requests for each.
-const PAGES: [usize; 2] = [200, 1_000];
-const REQUESTS: usize = 20;
-/// Of the page with the default number of rows and 200 instances, kB.
-const PAGE_BYTES: f64 = 60.0;
-/// The time to its last byte after a change, ms.
-const PAGE_TIME: f64 = 50.0;
-
-/// The time after a change, the compressed size and the number of elements of the list's page.
-async fn report_pages(dir: &Path) {
-    let http = jd_manager::infra::http_client::plain().build().unwrap();
-    for count in PAGES {
-        let manager = Server::manager(&dir.join(count.to_string()), &[]);
-        let api = ManagerApi::new(&manager);
-        let ids = create_instances(&api, count).await;
-        for path in ["/", "/?limit=1000"] {
-            let (mut times, mut page) = (Vec::new(), Vec::new());
-            for id in ids.iter().take(REQUESTS) {
-                // The page is kept as bytes until something changes.
-                let path_of_one = format!("/instances/{id}");
-                let name = serde_json::json!({ "name": format!("changed {path} {id}") });
-                api.send(reqwest::Method::PATCH, &path_of_one, name).await;
-                let begun = Instant::now();
-                let request = http.get(format!("http://{}{path}", manager.address));
-                let request = request.header("accept", "text/html");
-                let request = request.header("accept-encoding", "gzip");
-                let response = request.send().await.unwrap().error_for_status().unwrap();
-                page = response.bytes().await.unwrap().to_vec();
-                times.push(begun.elapsed().as_secs_f64() * 1000.0);
-            }
-            let mut html = String::new();
-            std::io::Read::read_to_string(
-                &mut flate2::read::GzDecoder::new(page.as_slice()),
-                &mut html,
-            )
-            .unwrap();
-            let is_start =
-                |part: &&str| part.starts_with(|first: char| first.is_ascii_alphabetic());
-            let elements = html.split('<').filter(is_start).count();
-            let (time, size) = (median(times), page.len() as f64 / 1000.0);
-            let is_ok = (size <= PAGE_BYTES && time <= PAGE_TIME) || path != "/";
-            let what = format!(
-                "GET {path} with {count} instances, after a change: {time:.1} ms, {size:.1} kB compressed, {elements} elements"
-            );
-            let limit = format!(" (limit {PAGE_TIME} ms, {PAGE_BYTES} kB)");
-            report(is_ok, &(what + if path == "/" { &limit } else { "" }));
-        }
-    }
-}
-
 /// What is measured beside bare axum.
 struct RatioCheck {
     name: &'static str,
@@ -245,18 +171,19 @@ async fn compare(manager: SocketAddr, bare: &[SocketAddr], form: BenchForm) -> b
         let (own, other) = (median(own), median(other));
         let (name, ratio, limit) = (check.name, own / other, form.limit(&check));
         is_ok &= ratio >= limit;
-        let ratios = format!("{:.1}% (limit {:.1}%)", ratio * 100.0, limit * 100.0);
-        report(
-            ratio >= limit,
-            &format!("{name}: {own:.0}/s, bare axum {other:.0}/s: {ratios}"),
-        );
+        report_at_least(name, ratio * 100.0, "% of bare axum", limit * 100.0);
+        report_info(&format!("{name}, jd-manager"), own, "requests/s");
+        report_info(&format!("{name}, bare axum"), other, "requests/s");
+        if check.connections == 1 && form == BenchForm::Full {
+            report_at_most(&format!("{name}, each"), 1000.0 / own, "ms", ONE_REQUEST);
+        }
     }
     is_ok
 }
 
 /// How much is measured, and compared with what.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum BenchForm {
+pub enum BenchForm {
     /// For `scripts/bench`: with the limits.
     Full,
     /// For `scripts/test`, which has only a debug build: with the recorded ratios.
@@ -279,41 +206,19 @@ impl BenchForm {
     }
 }
 
-async fn run(dir: &Path, form: BenchForm) -> bool {
-    let manager = Server::manager(&dir.join("data"), &[]);
-    create_instances(&ManagerApi::new(&manager), INSTANCES).await;
+/// Returns whether each ratio is at least its limit.
+pub async fn run(root: &Path, form: BenchForm) -> bool {
+    let manager = Server::manager(&root.join("data"), &[]);
+    ManagerApi::new(&manager).create_instances(INSTANCES).await;
     let mut servers = Vec::new();
     // The same number of bytes as the list, and as one instance.
     for path in ["/api/instances", "/api/instances?limit=1"] {
-        let body = dir.join("body");
+        let body = root.join("body");
         let length = Requester::new(manager.address, path).await.ask().await;
         std::fs::write(&body, vec![b' '; length]).unwrap();
-        println!("{path}: {length} bytes");
+        report_info(&format!("GET {path}, length"), length as f64, "bytes");
         servers.push(bare(&body));
     }
     let bare: Vec<SocketAddr> = servers.iter().map(|server| server.address).collect();
-    let is_ok = compare(manager.address, &bare, form).await;
-    if form == BenchForm::Full {
-        report_pages(dir).await;
-    }
-    is_ok
-}
-
-fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let form = match arguments.next().as_deref() {
-        Some("bare") => {
-            let body = std::fs::read(arguments.next().unwrap()).unwrap();
-            return Runtime::new().unwrap().block_on(serve_bare(body.into()));
-        }
-        Some("short") => BenchForm::Short,
-        _ => BenchForm::Full,
-    };
-    let dir = tempfile::tempdir().unwrap();
-    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let is_ok = runtime.block_on(run(dir.path(), form));
-    if form == BenchForm::Short && !is_ok {
-        drop(dir);
-        std::process::exit(1);
-    }
+    compare(manager.address, &bare, form).await
 }
