@@ -163,3 +163,26 @@ fn every_command_is_documented() {
     let missing: Vec<&&str> = names.iter().filter(|name| !has_code(&docs, name)).collect();
     assert_eq!(missing, Vec::<&&str>::new());
 }
+
+#[test]
+fn performance_results_have_a_place_for_every_bench() {
+    let script = file("scripts/bench");
+    let names = script.split_once("\nnames=(").unwrap().1;
+    let names = names.split_once(')').unwrap().0;
+    let document = file("docs/PERFORMANCE.md");
+    let mut expected = 0;
+    for name in names.split_whitespace() {
+        let begin = format!("<!-- results: {name} -->\n");
+        let (_, rest) = document
+            .split_once(&begin)
+            .unwrap_or_else(|| panic!("docs/PERFORMANCE.md has no {begin}"));
+        let results = rest.split_once("<!-- end -->").unwrap().0;
+        assert!(
+            results.contains("| Result | What | Value | Limit |"),
+            "{name}"
+        );
+        expected += 1;
+    }
+    assert!(expected > 8);
+    assert_eq!(document.matches("<!-- results: ").count(), expected);
+}

@@ -228,7 +228,7 @@ async fn twenty_viewers_of_long_lines_take_little_memory_and_delay_nobody() {
         "RSS {before} kB before, {highest} kB at most; health: middle {middle:?}, longest {longest:?} of {}",
         waits.len()
     );
-    // A debug build is larger; `benches/logs.rs` limits a release build to 60 MB.
+    // A debug build is larger; `benches/reference/logs.rs` limits a release build to 60 MB.
     assert!(
         highest < before + 30_000,
         "{before} kB before, {highest} kB at most"

@@ -1,5 +1,5 @@
 //! What the benches share: a manager as a process, its HTTP API, simulated clients, what processes use,
-//! and how results are printed.
+//! and the form in which results are printed.
 
 use serde_json::{Value, json};
 use std::fs;
@@ -62,6 +62,11 @@ impl Drop for Server {
     }
 }
 
+/// An HTTP client that keeps its connections.
+pub fn http_client() -> reqwest::Client {
+    jd_manager::infra::http_client::plain().build().unwrap()
+}
+
 /// A client program that simulates with these flags.
 pub fn simulated_client(root: &Path, flags: &str) -> PathBuf {
     let client = root.join("client");
@@ -103,7 +108,7 @@ pub struct ManagerApi {
 impl ManagerApi {
     pub fn new(manager: &Server) -> Self {
         Self {
-            http: jd_manager::infra::http_client::plain().build().unwrap(),
+            http: http_client(),
             site: format!("http://{}", manager.address),
         }
     }
@@ -147,6 +152,17 @@ impl ManagerApi {
         made["instance_id"].as_str().unwrap().to_owned()
     }
 
+    /// Creates stopped instances of one configuration, twenty in each rack. Their ids.
+    pub async fn create_instances(&self, count: usize) -> Vec<String> {
+        let config = self.save_config("solo", solo_config(34_265, None)).await;
+        let mut ids = Vec::new();
+        for number in 0..count {
+            let name = format!("hall-{}-rack-{:02}", number / 20 + 1, number % 20 + 1);
+            ids.push(self.create_instance(&name, &config).await);
+        }
+        ids
+    }
+
     /// Creates and starts instances with ports from `port` on, each with monitoring and its own
     /// configuration, and waits until they run. Their ids.
     pub async fn start_instances(&self, count: u16, port: u16) -> Vec<String> {
@@ -178,27 +194,28 @@ impl ManagerApi {
     }
 }
 
-/// A field of a file of a process, kB; 0 if the process has gone.
-fn memory_field(pid: u32, file: &str, field: &str) -> u64 {
+/// A field of a file of a process that is in KiB, as MB; 0 if the process has gone.
+fn memory_field(pid: u32, file: &str, field: &str) -> f64 {
     let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(field));
     let number = line.and_then(|rest| rest.split_whitespace().next());
-    number.and_then(|n| n.parse().ok()).unwrap_or(0)
+    let kib: f64 = number.and_then(|n| n.parse().ok()).unwrap_or(0.0);
+    kib * 1024.0 / 1e6
 }
 
-/// Resident memory, KiB.
-pub fn resident_kib(pid: u32) -> u64 {
+/// Resident memory, MB.
+pub fn resident_mb(pid: u32) -> f64 {
     memory_field(pid, "status", "VmRSS:")
 }
 
-/// Resident memory that is not a part of a file, KiB. The rest are pages of the program that the kernel
+/// Resident memory that is not a part of a file, MB. The rest are pages of the program that the kernel
 /// can drop at any time.
-pub fn anonymous_kib(pid: u32) -> u64 {
+pub fn anonymous_mb(pid: u32) -> f64 {
     memory_field(pid, "status", "RssAnon:")
 }
 
-/// Proportional set size, KiB.
-pub fn proportional_kib(pid: u32) -> u64 {
+/// Proportional set size, MB.
+pub fn proportional_mb(pid: u32) -> f64 {
     memory_field(pid, "smaps_rollup", "Pss:")
 }
 
@@ -224,15 +241,69 @@ pub fn keeper_pids(data_dir: &Path) -> Vec<u32> {
     instances.filter_map(pid).collect()
 }
 
-/// Prints a result, and whether it is within its limit.
-pub fn report(is_ok: bool, result: &str) {
-    println!("{}  {result}", if is_ok { "ok    " } else { "MISSED" });
+pub fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// The value below which this percentage of all times is, ms.
+pub fn percentile(times: &mut [Duration], percent: usize) -> f64 {
+    times.sort_unstable();
+    milliseconds(times[(times.len() * percent / 100).min(times.len() - 1)])
+}
+
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// At most three digits after the point, and three significant ones; commas between thousands.
+pub fn format_number(value: f64) -> String {
+    let digits = match value.abs() {
+        large if large >= 100.0 => 0,
+        large if large >= 10.0 => 1,
+        large if large >= 1.0 => 2,
+        _ => 3,
+    };
+    let text = format!("{value:.digits$}");
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let mut result = String::new();
+    for (index, digit) in whole.char_indices() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) && !result.ends_with('-') {
+            result.push(',');
+        }
+        result.push(digit);
+    }
+    let fraction = fraction.trim_end_matches('0');
+    if !fraction.is_empty() {
+        result.push('.');
+        result.push_str(fraction);
+    }
+    result
+}
+
+/// Prints a result in the form that `scripts/bench` writes to `docs/PERFORMANCE.md`.
+fn print_result(verdict: &str, what: &str, value: f64, unit: &str, limit: &str) {
+    println!(
+        "{verdict:<6}  {what}: {} {unit}{limit}",
+        format_number(value)
+    );
+}
+
+/// Prints a value that has no limit.
+pub fn report_info(what: &str, value: f64, unit: &str) {
+    print_result("info", what, value, unit, "");
 }
 
 /// Prints a value that must not be above its limit.
 pub fn report_at_most(what: &str, value: f64, unit: &str, limit: f64) {
-    report(
-        value <= limit,
-        &format!("{what}: {value:.2} {unit} (limit {limit} {unit})"),
-    );
+    let verdict = if value <= limit { "ok" } else { "MISSED" };
+    let limit = format!(" (limit ≤ {} {unit})", format_number(limit));
+    print_result(verdict, what, value, unit, &limit);
+}
+
+/// Prints a value that must not be below its limit.
+pub fn report_at_least(what: &str, value: f64, unit: &str, limit: f64) {
+    let verdict = if value >= limit { "ok" } else { "MISSED" };
+    let limit = format!(" (limit ≥ {} {unit})", format_number(limit));
+    print_result(verdict, what, value, unit, &limit);
 }

@@ -5,15 +5,24 @@ use jd_manager::base::clock::Timestamp;
 use jd_manager::infra::chart::{Chart, ChartKind, ChartLine, Unit};
 use std::time::{Duration, Instant};
 
-use crate::filling::{Filled, take};
-use crate::{ASKED, INTERVAL, Manager, WINDOW, client, now, percentile, plain};
+use super::filling::{ASKED, Filled, INTERVAL, WINDOW, now, plain, take};
+use crate::harness::{Server, format_number, http_client, percentile, report_at_most, report_info};
 
 /// Requests of one kind in a row, and how often that is done; the best counts.
 const REQUESTS: usize = 200;
 const PASSES: usize = 3;
+/// The p99 of a query, ms.
+const QUERY_TIME: f64 = 5.0;
+/// The median time with ten million samples, divided by that with 100,000.
+const GROWTH: f64 = 1.5;
+/// From the start of the program to its first response, ms.
+const START_TIME: f64 = 150.0;
+/// Of a chart of 300 points: to draw it, ms; compressed, bytes.
+const CHART_TIME: f64 = 1.0;
+const CHART_SIZE: f64 = 3_072.0;
 
-/// A chart of 300 points: how long it takes to draw.
-pub fn drawing() {
+/// The time to draw a chart of 300 points.
+pub fn draw() {
     let points = |line: i64| {
         (0..300).map(move |n| {
             (
@@ -46,39 +55,41 @@ pub fn drawing() {
         begun.elapsed()
     });
     let mut times: Vec<_> = times.collect();
-    println!(
-        "drawing 300 points: p50 {:.2} ms, p99 {:.2} ms",
-        percentile(&mut times, 50),
-        percentile(&mut times, 99)
+    let half = percentile(&mut times, 50);
+    report_at_most(
+        "drawing a chart of 300 points, median",
+        half,
+        "ms",
+        CHART_TIME,
     );
+    let most = percentile(&mut times, 99);
+    report_info("drawing a chart of 300 points, p99", most, "ms");
 }
 
 /// Every question, to both databases by turns.
-pub async fn reading(small: &Filled, large: &Filled) {
+pub async fn compare(small: &Filled, large: &Filled) {
     let mut starts = Vec::new();
     for _ in 0..5 {
         let begun = Instant::now();
-        let manager = Manager::start(&large.dir, &["--sample-interval", "1h"]);
+        let manager = Server::manager(&large.dir, &["--sample-interval", "1h"]);
         starts.push(begun.elapsed());
-        manager.end();
+        drop(manager);
     }
-    println!(
-        "start to ready with {} samples: {:.0} ms",
-        large.samples,
-        percentile(&mut starts, 0)
-    );
+    let samples = format_number(large.samples as f64);
+    let what = format!("start to ready with {samples} samples, median");
+    report_at_most(&what, percentile(&mut starts, 50), "ms", START_TIME);
 
-    let managers = [small, large].map(|filled| (Manager::start(&filled.dir, &[]), filled));
+    let managers = [small, large].map(|filled| (Server::manager(&filled.dir, &[]), filled));
     tokio::time::sleep(Duration::from_secs(1)).await;
     let hour = |hours: i64| {
         let since = Timestamp((now() - hours * 3600) * 1000);
         format!("{ASKED}/summary?since={since}")
     };
     let mut questions: Vec<(String, String)> = vec![
-        ("newest, all series".into(), String::new()),
-        ("newest 1,000, all series".into(), "?limit=1000".into()),
+        ("latest 100 samples of all series".into(), String::new()),
+        ("latest 1,000 of all series".into(), "?limit=1000".into()),
         (
-            "newest 1,000, one series".into(),
+            "latest 1,000 of one series".into(),
             format!("?metric_type={ASKED}&limit=1000"),
         ),
         ("latest".into(), "latest".into()),
@@ -86,11 +97,11 @@ pub async fn reading(small: &Filled, large: &Filled) {
         ("summary, 1 h".into(), hour(1)),
         ("summary, 7 d".into(), hour(7 * 24)),
         ("summary, everything".into(), format!("{ASKED}/summary")),
-        ("timeseries, newest".into(), format!("{ASKED}/timeseries")),
+        ("time series, latest".into(), format!("{ASKED}/timeseries")),
     ];
     for range in ["1h", "6h", "24h", "7d", "30d", "1y"] {
         questions.push((
-            format!("timeseries, {range}"),
+            format!("time series, {range}"),
             format!("{ASKED}/timeseries?range={range}"),
         ));
         questions.push((
@@ -98,11 +109,7 @@ pub async fn reading(small: &Filled, large: &Filled) {
             format!("{ASKED}/chart?range={range}"),
         ));
     }
-    println!(
-        "{:<26} {:>10} {:>10} {:>12} {:>8}",
-        "over HTTP, ms", "p50", "p99", "p50 of 100k", "ratio"
-    );
-    let http = client();
+    let http = http_client();
     for (words, question) in questions {
         let mut best = [[f64::MAX; 2]; 2];
         for _ in 0..PASSES {
@@ -113,8 +120,8 @@ pub async fn reading(small: &Filled, large: &Filled) {
                     "/"
                 };
                 let url = format!(
-                    "{}/metrics/{}{separator}{question}",
-                    manager.1, filled.instance
+                    "http://{}/api/metrics/{}{separator}{question}",
+                    manager.address, filled.instance
                 );
                 // As many samples in the order of time as there ever are.
                 take(&mut plain(&filled.dir), now() - now() % WINDOW);
@@ -124,10 +131,12 @@ pub async fn reading(small: &Filled, large: &Filled) {
             }
         }
         let [[small, _], [middle, worst]] = best;
-        println!(
-            "{words:<26} {middle:>10.2} {worst:>10.2} {small:>12.2} {:>8.2}",
-            middle / small
-        );
+        let name = |what: &str| format!("{words}, {what}");
+        report_at_most(&name("p99"), worst, "ms", QUERY_TIME);
+        report_info(&name("median"), middle, "ms");
+        let growth = middle / small;
+        let what = name("10 million samples to 100,000");
+        report_at_most(&what, growth, "times", GROWTH);
     }
     let (manager, filled) = &managers[1];
     let moment = |second: i64| Timestamp(second * 1000);
@@ -137,8 +146,8 @@ pub async fn reading(small: &Filled, large: &Filled) {
         moment(now() - 7200 + 299 * INTERVAL)
     );
     let url = format!(
-        "{}/metrics/{}/{ASKED}/chart?{times}",
-        manager.1, filled.instance
+        "http://{}/api/metrics/{}/{ASKED}/chart?{times}",
+        manager.address, filled.instance
     );
     let answer = http
         .get(url)
@@ -149,24 +158,26 @@ pub async fn reading(small: &Filled, large: &Filled) {
         .error_for_status()
         .unwrap();
     assert_eq!(answer.headers()["content-encoding"], "gzip");
-    println!(
-        "a chart of 300 points, compressed: {} bytes",
-        answer.bytes().await.unwrap().len()
+    let size = answer.bytes().await.unwrap().len();
+    report_at_most(
+        "a chart of 300 points, compressed",
+        size as f64,
+        "bytes",
+        CHART_SIZE,
     );
     let url = format!(
-        "{}/metrics/{}?range=24h",
-        manager.1.trim_end_matches("/api"),
-        filled.instance
+        "http://{}/metrics/{}?range=24h",
+        manager.address, filled.instance
     );
     let mut times = ask(&http, &url, 40).await;
-    println!(
-        "the page of an instance, nine charts of 24 h: p50 {:.0} ms, p99 {:.0} ms",
-        percentile(&mut times, 50),
-        percentile(&mut times, 99)
+    let half = percentile(&mut times, 50);
+    report_info(
+        "page of an instance, nine charts of 24 h, median",
+        half,
+        "ms",
     );
-    for (manager, _) in managers {
-        manager.end();
-    }
+    let most = percentile(&mut times, 99);
+    report_info("page of an instance, nine charts of 24 h, p99", most, "ms");
 }
 
 /// Asks one after the other; how long each answer took to be there whole.

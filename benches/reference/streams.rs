@@ -1,13 +1,5 @@
 //! The cost of event streams: 2,000 streams of the list under a storm of changes, 200 viewers of a log with
 //! 1,000 lines per second, and the manager's memory before, during and after them.
-//!
-//! Run by `scripts/bench`; `docs/PERFORMANCE.md` has earlier results. Prints `ok` or `MISSED` for each value
-//! with a limit and never fails.
-
-#![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
-
-#[expect(dead_code, reason = "each bench uses the part it needs")]
-mod harness;
 
 use futures_util::StreamExt;
 use serde_json::json;
@@ -15,11 +7,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use tokio::task::LocalSet;
 
-use harness::{
-    ManagerApi, Server, cpu_time, free_port, report, report_at_most, resident_kib,
-    simulated_client, solo_config,
+use crate::harness::{
+    ManagerApi, Server, cpu_time, free_port, http_client, report_at_least, report_at_most,
+    report_info, resident_mb, simulated_client, solo_config,
 };
 
 const STREAMS: usize = 2_000;
@@ -109,7 +100,7 @@ async fn rename(api: &ManagerApi, ids: &[String]) -> (u64, HashMap<String, Strin
 
 /// A storm of changes with this number of streams.
 async fn storm(manager: &Server, api: &ManagerApi, ids: &[String], count: usize) {
-    let http = jd_manager::infra::http_client::plain().build().unwrap();
+    let http = http_client();
     let seen: Vec<_> = (0..count)
         .map(|_| Rc::<RefCell<SeenList>>::default())
         .collect();
@@ -137,22 +128,31 @@ async fn storm(manager: &Server, api: &ManagerApi, ids: &[String], count: usize)
     let current = current();
     let spent = (cpu_time(manager.pid()) - before).as_secs_f64();
     let events: u64 = seen.iter().map(|one| one.borrow().events).sum();
-    println!(
-        "{count} streams: {changes} changes in {} s, {events} events delivered, {:.2} per change and stream; CPU {:.0}% of a core, \
-         {:.2} ms per change, {:.2} ms per 1,000 events; resident memory {:.1} MB",
-        TIME.as_secs(),
-        events as f64 / changes as f64 / count as f64,
-        spent / TIME.as_secs_f64() * 100.0,
-        spent * 1000.0 / changes as f64,
-        spent * 1_000_000.0 / events as f64,
-        mb(manager)
+    let name = |what: &str| format!("{count} streams of the list, {what}");
+    report_at_least(
+        &name("those that showed the last state of every instance"),
+        current as f64,
+        "streams",
+        count as f64,
     );
-    report(
-        current == count,
-        &format!(
-            "{current} of {count} streams showed the last state of every instance after {delivery:.1?}"
-        ),
+    let changes = changes as f64;
+    report_info(&name("changes"), changes, "changes");
+    let per_change = events as f64 / changes / count as f64;
+    report_info(
+        &name("events for each change and stream"),
+        per_change,
+        "events",
     );
+    let delivery = delivery.as_secs_f64();
+    report_info(&name("last event after the last change"), delivery, "s");
+    let share = spent / TIME.as_secs_f64() * 100.0;
+    report_info(&name("CPU time"), share, "% of a core");
+    let each = spent * 1000.0 / changes;
+    report_info(&name("CPU time for a change"), each, "ms");
+    let each = spent * 1_000_000.0 / events as f64;
+    report_info(&name("CPU time for 1,000 events"), each, "ms");
+    let memory = resident_mb(manager.pid());
+    report_info(&name("resident memory"), memory, "MB");
     readers.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
@@ -181,7 +181,7 @@ impl SeenLines {
 
 /// Viewers of a log, half of them pages and half programs.
 async fn view_log(manager: &Server, api: &ManagerApi, id: &str) {
-    let http = jd_manager::infra::http_client::plain().build().unwrap();
+    let http = http_client();
     api.post(&format!("/instances/{id}/start"), json!({})).await;
     tokio::time::sleep(SETTLE).await;
     let url = format!("http://{}/instances/{id}/logs", manager.address);
@@ -205,27 +205,24 @@ async fn view_log(manager: &Server, api: &ManagerApi, id: &str) {
     tokio::time::sleep(TIME).await;
     let spent = (cpu_time(manager.pid()) - before).as_secs_f64();
     let share = spent / begun.elapsed().as_secs_f64() * 100.0;
-    let memory = mb(manager);
+    let memory = resident_mb(manager.pid());
     let lost: u64 = seen.iter().map(|one| one.borrow().lost).sum();
     let least = seen.iter().map(|one| one.borrow().lines).min().unwrap();
-    println!("each viewer got at least {least} lines; resident memory {memory:.1} MB");
-    let what = format!("{VIEWERS} viewers of a log with 1,000 lines/s: CPU");
-    report_at_most(&what, share, "% of a core", LOG_LIMIT);
-    let is_whole = lost == 0 && least >= TIME.as_secs() * 900;
-    report(
-        is_whole,
-        &format!("gaps in the lines of all viewers: {lost}"),
+    let name = |what: &str| format!("{VIEWERS} viewers of a log with 1,000 lines/s, {what}");
+    report_at_most(&name("CPU time"), share, "% of a core", LOG_LIMIT);
+    report_at_most(&name("gaps in their lines"), lost as f64, "gaps", 0.0);
+    report_at_least(
+        &name("lines of the viewer with the fewest"),
+        least as f64,
+        "lines",
+        TIME.as_secs_f64() * 900.0,
     );
+    report_info(&name("resident memory"), memory, "MB");
     readers.iter().for_each(tokio::task::JoinHandle::abort);
     api.post(&format!("/instances/{id}/stop"), json!({})).await;
 }
 
-/// Resident memory of the manager.
-fn mb(manager: &Server) -> f64 {
-    resident_kib(manager.pid()) as f64 * 1024.0 / 1e6
-}
-
-async fn run(root: &std::path::Path) {
+pub async fn run(root: &std::path::Path) {
     let client = simulated_client(
         root,
         "--no-sockets --miners 0 --line-bytes 150 --lines-per-second 1000",
@@ -247,32 +244,20 @@ async fn run(root: &std::path::Path) {
     }
     // Once before, so that the memory before contains what is needed only once.
     storm(&manager, &api, &ids, 1).await;
-    let before = mb(&manager);
+    let memory = || resident_mb(manager.pid());
+    let before = memory();
+    report_info("resident memory before the streams", before, "MB");
     storm(&manager, &api, &ids, STREAMS).await;
     tokio::time::sleep(AFTER).await;
-    let after = mb(&manager);
-    println!(
-        "resident memory before: {before:.1} MB, {} s after: {after:.1} MB",
-        AFTER.as_secs()
-    );
-    let what = format!("resident memory after {STREAMS} streams");
-    report_at_most(&what, after / before * 100.0, "% of before", MEMORY_LIMIT);
+    let report_after = |what: &str| {
+        let what = format!(
+            "resident memory {} s after {what}, of that before",
+            AFTER.as_secs()
+        );
+        report_at_most(&what, memory() / before * 100.0, "%", MEMORY_LIMIT);
+    };
+    report_after(&format!("{STREAMS} streams"));
     view_log(&manager, &api, &ids[0]).await;
     tokio::time::sleep(AFTER).await;
-    let what = format!("resident memory after {VIEWERS} viewers of a log");
-    report_at_most(
-        &what,
-        mb(&manager) / before * 100.0,
-        "% of before",
-        MEMORY_LIMIT,
-    );
-}
-
-fn main() {
-    let root = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    LocalSet::new().block_on(&runtime, run(root.path()));
+    report_after(&format!("{VIEWERS} viewers of a log"));
 }

@@ -1,13 +1,5 @@
 //! The cost of supervision: log intake compared with `cat`, a keeper's memory, and the delay before a
 //! replacement.
-//!
-//! Some values are compared with a reference measured in the same run on the same machine. Run by
-//! `scripts/bench`; `docs/PERFORMANCE.md` has earlier results. This benchmark never fails.
-
-#![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
-
-#[expect(dead_code, reason = "each bench uses the part it needs")]
-mod harness;
 
 use jd_manager::keeper::journal;
 use jd_manager::keeper::machine::{InstanceState, RestartPolicy};
@@ -20,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::{PROGRAM, proportional_kib};
+use crate::harness::{PROGRAM, proportional_mb, report_at_least, report_at_most, report_info};
 
 /// 149 bytes and a line feed.
 const LINE_BYTES: usize = 150;
@@ -91,12 +83,11 @@ fn intake(root: &Path) {
         fs::remove_dir_all(dir).unwrap();
     }
     let rate = |seconds: f64| LINES as f64 / seconds;
-    println!(
-        "log intake, {LINE_BYTES}-byte lines: keeper {:.0} lines/s, cat {:.0} lines/s, ratio {:.0} %",
-        rate(best[1]),
-        rate(best[0]),
-        100.0 * best[0] / best[1]
-    );
+    let what = format!("log intake of a keeper, {LINE_BYTES}-byte lines");
+    let ratio = 100.0 * best[0] / best[1];
+    report_at_least(&what, ratio, "% of cat", 50.0);
+    report_info(&what, rate(best[1]), "lines/s");
+    report_info("cat to a file, then fdatasync", rate(best[0]), "lines/s");
 }
 
 /// From the moment the backoff ends to the moment the new client is there.
@@ -119,7 +110,13 @@ fn respawn(root: &Path) {
             delays.push(pair[1].at - due);
         }
     }
-    println!("respawn beyond the backoff: {delays:?} ms");
+    let longest = delays.into_iter().max().unwrap();
+    report_at_most(
+        "start of a replacement after its wait, the longest",
+        longest as f64,
+        "ms",
+        20.0,
+    );
 }
 
 fn memory(root: &Path) {
@@ -127,11 +124,13 @@ fn memory(root: &Path) {
         .map(|n| keep(&root.join(format!("memory{n}")), &spec("exec sleep 1000")))
         .collect();
     std::thread::sleep(Duration::from_secs(1));
-    let each: Vec<u64> = keepers.iter().map(|k| proportional_kib(k.id())).collect();
-    println!(
-        "keeper, PSS of each of ten: {} to {} KiB",
-        each.iter().min().unwrap(),
-        each.iter().max().unwrap()
+    let sizes = keepers.iter().map(|keeper| proportional_mb(keeper.id()));
+    let largest = sizes.fold(0.0, f64::max);
+    report_at_most(
+        "largest of ten keepers, proportional set size",
+        largest,
+        "MB",
+        2.0,
     );
     for keeper in &mut keepers {
         keeper.kill().unwrap();
@@ -139,9 +138,8 @@ fn memory(root: &Path) {
     }
 }
 
-fn main() {
-    let root = tempfile::tempdir().unwrap();
-    intake(root.path());
-    memory(root.path());
-    respawn(root.path());
+pub fn run(root: &Path) {
+    intake(root);
+    memory(root);
+    respawn(root);
 }

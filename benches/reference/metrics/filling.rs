@@ -7,16 +7,59 @@ use jd_manager::domain::configs::ConfigService;
 use jd_manager::domain::instances::{InstanceService, ProgramSource};
 use jd_manager::domain::metrics::model::{CATALOGUE, MetricMeasure};
 use jd_manager::domain::metrics::{LatestMetrics, Sampler};
-use jd_manager::infra::db::Db;
+use jd_manager::infra::db::{Db, FILE};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::{ASKED, DAY, INTERVAL, Manager, WINDOW, make, now, number, percentile, plain, size};
+use crate::harness::{
+    ManagerApi, Server, format_number, percentile, report_at_most, report_info, solo_config,
+};
 
+pub const DAY: i64 = 86_400;
+/// The distance of samples, seconds.
+pub const INTERVAL: i64 = 10;
+/// The distance of settlings, seconds.
+pub const WINDOW: i64 = 300;
+/// The series that is asked for; both databases have a week of it.
+pub const ASKED: &str = "hashrate_miners";
+/// Of a sample, everything included, bytes.
+const SAMPLE_SIZE: f64 = 60.0;
 /// Instances of the large database; with 24 series of a week each that is ten million samples.
 const INSTANCES: i64 = 7;
 /// Series of each.
 const SERIES: i64 = 24;
+
+/// The time, seconds since 1970.
+pub fn now() -> i64 {
+    jd_manager::base::clock::Timestamp::now().0.div_euclid(1000)
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+pub fn number(db: &mut SqliteConnection, statement: &str) -> i64 {
+    diesel::sql_query(statement)
+        .get_result::<Number>(db)
+        .unwrap()
+        .n
+}
+
+/// A connection beside the product's.
+pub fn plain(dir: &Path) -> SqliteConnection {
+    let mut db = SqliteConnection::establish(dir.join(FILE).to_str().unwrap()).unwrap();
+    db.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA synchronous = OFF;")
+        .unwrap();
+    db
+}
+
+/// The length of the database, bytes.
+pub fn size(dir: &Path) -> u64 {
+    fs::metadata(dir.join(FILE)).unwrap().len()
+}
 
 /// A data directory with samples up to now; it and the instance to ask for.
 pub struct Filled {
@@ -28,13 +71,16 @@ pub struct Filled {
 /// A week of samples of all series, or of one and some hours of the others if `is_small`; hours of
 /// a year, days of three, and minutes of a month of the series that is asked for.
 pub async fn fill(dir: &Path, is_small: bool) -> Filled {
-    let manager = Manager::start(dir, &["--sample-interval", "1h"]);
+    let manager = Server::manager(dir, &["--sample-interval", "1h"]);
+    let api = ManagerApi::new(&manager);
     let count = if is_small { 1 } else { INSTANCES };
+    let config = solo_config(30_000, Some(30_001));
+    let config = api.save_config("kept", config).await;
     let mut ids = Vec::new();
     for n in 0..count {
-        ids.push(make(&manager.1, &format!("kept{n}"), 30_000).await);
+        ids.push(api.create_instance(&format!("kept{n}"), &config).await);
     }
-    manager.end();
+    drop(manager);
     let mut db = plain(dir);
     let add = |db: &mut SqliteConnection, is_wanted: fn(&str) -> bool| {
         for id in &ids {
@@ -116,13 +162,20 @@ pub async fn fill(dir: &Path, is_small: bool) -> Filled {
     let samples = number(&mut db, "SELECT COUNT(*) AS n FROM metric_samples");
     let took = begun.elapsed().as_secs_f64();
     db.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-    println!(
-        "{samples} samples of {} series in {took:.0} s; settling five minutes: median {:.1} ms, p99 {:.1} ms; {:.1} bytes a sample",
-        count * SERIES,
-        percentile(&mut settlings, 50),
-        percentile(&mut settlings, 99),
-        size(dir) as f64 / samples as f64
+    let total = format_number(samples as f64);
+    let what = format!("{total} samples of {} series", count * SERIES);
+    let name = |of: &str| format!("{what}, {of}");
+    report_at_most(
+        &name("disk space of each"),
+        size(dir) as f64 / samples as f64,
+        "bytes",
+        SAMPLE_SIZE,
     );
+    let half = percentile(&mut settlings, 50);
+    report_info(&name("merging five minutes, median"), half, "ms");
+    let most = percentile(&mut settlings, 99);
+    report_info(&name("merging five minutes, p99"), most, "ms");
+    report_info(&name("time to fill"), took, "s");
     for (table, step, days) in [
         ("minutes", 60, 30),
         ("hours", 3600, 365),
