@@ -3,7 +3,7 @@
   'use strict';
   const LINES = 1000;
 
-  // One live log on a page. The pause button stops following; lines that arrive in the meantime are kept until it resumes.
+  // The pause button stops following; lines that arrive in the meantime are kept until it resumes.
   const log = () => document.getElementById('log');
   const count = (html) => html.split('<div class="line').length - 1;
   let held = null;
@@ -37,7 +37,7 @@
     const { data, event: name } = event.detail.message;
     if (!box || name) return;
     if (held && data.includes('hx-target="#log"')) {
-      // Held back whole; beyond the limit the oldest go, as they would on the screen.
+      // Beyond the limit the oldest go, as they would on the screen.
       held.push({ data, lines: count(data) });
       let lines = held.reduce((sum, piece) => sum + piece.lines, 0);
       while (lines - held[0].lines >= LINES) {
@@ -99,10 +99,12 @@
   document.addEventListener('DOMContentLoaded', () => {
     const box = log();
     if (!box) return;
+    const place = box.querySelector(':target, .target, #at');
+    if (place) return place.scrollIntoView({ block: 'center' });
     box.dataset.follow = '1';
     box.scrollTop = box.scrollHeight;
   });
-  // Rotating a phone wraps lines differently; keep the newest in view.
+  // A rotated phone wraps lines differently.
   addEventListener('resize', () => {
     const box = log();
     if (box?.dataset.follow === '1') box.scrollTop = box.scrollHeight;

@@ -38,7 +38,7 @@ macro_rules! content {
     };
 }
 
-static ASSETS: LazyLock<[StaticAsset; 12]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[StaticAsset; 13]> = LazyLock::new(|| {
     // One file: if htmx is loaded late, it starts in a timer task, and extensions that are not loaded by
     // then are never used on the page. With two files, this happened on a
     // busy machine.
@@ -64,6 +64,7 @@ static ASSETS: LazyLock<[StaticAsset; 12]> = LazyLock::new(|| {
         script("app.js", content!("app.js")),
         script("connection.js", content!("connection.js")),
         script("list.js", content!("list.js")),
+        script("log-copy.js", content!("log-copy.js")),
         script("log.js", content!("log.js")),
         script("shortcuts.js", content!("shortcuts.js")),
         StaticAsset::new(

@@ -49,12 +49,14 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get post", "/instances/{id}/delete", Offered::Page),
     ("get", "/instances/{id}/events", Offered::Stream),
     ("get", "/instances/{id}/logs", Offered::Log),
+    ("get", "/logs", Offered::Log),
     // An address of its own for what a browser's link cannot say in `Accept`.
     (
         "get",
         "/instances/{id}/log.txt",
         Offered::Only("text/plain"),
     ),
+    ("get", "/log.txt", Offered::Only("text/plain")),
     (
         "get",
         "/instances/{id}/address.svg",

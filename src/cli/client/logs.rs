@@ -1,4 +1,4 @@
-//! `jd-manager logs`: shows the end of an instance's log, and follows it.
+//! `jd-manager logs`: shows the end of the logs of instances, and follows them.
 
 use clap::Args;
 use serde::Deserialize;
@@ -20,8 +20,10 @@ use super::time::of_log;
 /// The arguments of `jd-manager logs`.
 #[derive(Args, Clone, Debug)]
 pub struct LogsArgs {
-    /// Name or id of the instance (the first characters of the id are enough).
-    name: String,
+    /// Name or id of the instance (the first characters of the id are enough). The logs of several
+    /// instances are merged by time.
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
     /// Follow the log until you press Ctrl-C. No lines are lost, even if jd-manager restarts.
     #[arg(long, short)]
     follow: bool,
@@ -38,6 +40,13 @@ pub struct LogsArgs {
     /// Show only lines with this text in the message or module. Case is ignored.
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
+    /// TEXT is a regular expression.
+    #[arg(long, requires = "grep")]
+    regex: bool,
+    /// Show the lines around this time, such as 2026-11-22T14:02 (in the time zone of jd-manager) or
+    /// 2026-11-22T14:02:00Z, instead of the most recent lines.
+    #[arg(long, value_name = "TIME", conflicts_with = "follow")]
+    at: Option<String>,
 }
 
 /// The response to `GET /instances/{id}/logs`.
@@ -53,6 +62,7 @@ struct ApiLogPage {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiLogRecord {
+    instance_name: String,
     program: String,
     timestamp: Option<String>,
     level: String,
@@ -65,6 +75,7 @@ struct ApiLogRecord {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ApiSkippedRecords {
+    instance_name: String,
     lines: u64,
 }
 
@@ -79,17 +90,26 @@ pub(super) async fn run(
     manager: &RemoteManager,
     paper: &mut TerminalOutput,
 ) -> Result<(), CommandError> {
-    let one = named(manager, &args.name).await?;
-    let last = newest(args, &one, manager, paper).await?;
+    let mut instances = Vec::new();
+    for name in &args.names {
+        instances.push(named(manager, name).await?);
+    }
+    if let Some(at) = args.at.as_deref() {
+        return around(args, &instances, at, manager, paper).await;
+    }
+    let last = newest(args, &instances, manager, paper).await?;
     if args.follow {
         paper.flush()?;
-        follow(args, &one, last, manager, paper).await?;
+        follow(args, &instances, last, manager, paper).await?;
     }
     Ok(())
 }
 
-fn path(args: &LogsArgs, one: &NamedResource, more: &[(&str, String)]) -> String {
+fn path(args: &LogsArgs, instances: &[NamedResource], more: &[(&str, String)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
+    if args.regex {
+        query.append_pair("regex", "true");
+    }
     for (name, value) in [
         ("program", &args.program),
         ("level", &args.level),
@@ -102,13 +122,36 @@ fn path(args: &LogsArgs, one: &NamedResource, more: &[(&str, String)]) -> String
     for (name, value) in more {
         query.append_pair(name, value);
     }
-    format!("/api/instances/{}/logs?{}", one.id, query.finish())
+    match instances {
+        [one] => format!("/api/instances/{}/logs?{}", one.id, query.finish()),
+        several => {
+            query.extend_pairs(several.iter().map(|one| ("instance", &one.id)));
+            format!("/api/logs?{}", query.finish())
+        }
+    }
+}
+
+/// Prints the records around a time.
+async fn around(
+    args: &LogsArgs,
+    instances: &[NamedResource],
+    at: &str,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<(), CommandError> {
+    let count = args.lines.unwrap_or(100).clamp(1, PAGE);
+    let more = [("at", at.to_owned()), ("count", count.to_string())];
+    let page: ApiLogPage = manager.get(&path(args, instances, &more)).await?.read()?;
+    for record in &page.logs {
+        write(record.get(), is_mixed(args), paper)?;
+    }
+    Ok(())
 }
 
 /// Prints the newest records and returns the position of the log's end.
 async fn newest(
     args: &LogsArgs,
-    one: &NamedResource,
+    instances: &[NamedResource],
     manager: &RemoteManager,
     paper: &mut TerminalOutput,
 ) -> Result<String, CommandError> {
@@ -120,7 +163,7 @@ async fn newest(
         let count = (wanted - found.len()).clamp(1, PAGE);
         let mut more = vec![("count", count.to_string())];
         more.extend(before.take().map(|before| ("before", before)));
-        let page: ApiLogPage = manager.get(&path(args, one, &more)).await?.read()?;
+        let page: ApiLogPage = manager.get(&path(args, instances, &more)).await?.read()?;
         last.get_or_insert_with(|| place(&page.last));
         page.logs
             .into_iter()
@@ -151,6 +194,14 @@ fn is_mixed(args: &LogsArgs) -> bool {
     args.program.as_deref() == Some("all")
 }
 
+/// The name of the instance with the logs of several.
+fn named_prefix(name: &str) -> String {
+    match in_line(name) {
+        name if name.is_empty() => name,
+        name => name + " ",
+    }
+}
+
 fn write(raw: &str, is_mixed: bool, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     if paper.json {
         return paper.answer(raw);
@@ -172,17 +223,17 @@ fn write(raw: &str, is_mixed: bool, paper: &mut TerminalOutput) -> Result<(), Co
         .into_iter()
         .find_map(|program| target.strip_prefix(program))
         .unwrap_or(&target);
-    let program = match is_mixed {
-        true => format!("{:<10} ", in_line(&record.program)),
-        false => String::new(),
-    };
+    let mut source = named_prefix(&record.instance_name);
+    if is_mixed {
+        source += &format!("{:<10} ", in_line(&record.program));
+    }
     let between = if target.is_empty() { "" } else { ": " };
     let message = plain(&record.message);
     let mut lines = message.trim_end().lines();
     let level = coloured(&format!("{level:<5}"), mood, paper);
     let moment = of_log(record.timestamp.as_deref());
     paper.line(&format!(
-        "{moment:<23} {level} {program}{target}{between}{}",
+        "{moment:<23} {level} {source}{target}{between}{}",
         lines.next().unwrap_or_default()
     ))?;
     // Further lines of a record are indented, so none of them can look like a record.
@@ -200,7 +251,7 @@ fn write(raw: &str, is_mixed: bool, paper: &mut TerminalOutput) -> Result<(), Co
 /// the last record.
 async fn follow(
     args: &LogsArgs,
-    one: &NamedResource,
+    instances: &[NamedResource],
     mut last: String,
     manager: &RemoteManager,
     paper: &mut TerminalOutput,
@@ -209,7 +260,10 @@ async fn follow(
     let mut wait = Duration::from_secs(1);
     let mut is_lost = false;
     loop {
-        let lost = match manager.listen(&path(args, one, &[]), Some(&last)).await {
+        let lost = match manager
+            .listen(&path(args, instances, &[]), Some(&last))
+            .await
+        {
             Ok(mut stream) => {
                 if std::mem::take(&mut is_lost) {
                     complain("-- reconnected --");
@@ -283,7 +337,8 @@ fn told(
         "skipped" => {
             let skipped: ApiSkippedRecords = serde_json::from_str(&event.data).unwrap_or_default();
             paper.line(&format!(
-                "-- {} lines skipped: the log is growing too fast --",
+                "-- {}{} lines skipped: the log is growing too fast --",
+                named_prefix(&skipped.instance_name),
                 skipped.lines
             ))
         }

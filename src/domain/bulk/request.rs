@@ -19,6 +19,16 @@ pub(super) enum BulkSelection {
     Filter(InstanceFilter),
 }
 
+impl BulkSelection {
+    /// Reads `ids`, `all` or `filter`.
+    pub(super) fn read(input: &RequestInput, errors: &mut Vec<FieldError>) -> Self {
+        match read_filter(input, errors) {
+            Some(filter) => Self::Filter(filter),
+            None => read_ids(input, errors),
+        }
+    }
+}
+
 /// An action and its instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BulkRequest {
@@ -54,10 +64,7 @@ impl BulkRequest {
             let detail = format!("action must be {known}.");
             errors.push(FieldError::new("/action", detail));
         }
-        let selection = match read_filter(input, &mut errors) {
-            Some(filter) => BulkSelection::Filter(filter),
-            None => read_ids(input, &mut errors),
-        };
+        let selection = BulkSelection::read(input, &mut errors);
         let mut wrong = Vec::new();
         let action = kind.and_then(|kind| BulkAction::read(kind, input, is_page, &mut wrong));
         let count = read_count(input, &mut wrong);

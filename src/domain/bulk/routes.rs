@@ -15,7 +15,7 @@ use super::question::{BulkQuestionPage, check_count};
 use super::request::{BulkRequest, BulkSelection};
 use super::views::{BulkCancelResponse, BulkJobPage, BulkJobsPage, BulkStartResponse, BulkStepRow};
 use crate::base::actor::Actor;
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{InstanceId, JobId};
 use crate::domain::instances::Instance;
 use crate::domain::instances::list_page::NOTHING_SELECTED;
@@ -34,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const PAGE_PATIENCE: Duration = Duration::from_millis(1500);
 /// Minimum time between two events about a job.
 const COALESCE: Duration = Duration::from_millis(250);
+/// In the form of a list: shows the logs of the selected instances. It is no action of the API.
+const SHOW_LOGS: &str = "logs";
 /// Instances that an entry of the audit log names.
 const MOST_NAMED: usize = 20;
 
@@ -48,12 +50,31 @@ pub async fn act(
     let is_page = want.form == Representation::Html;
     let next = input.value.get("next").and_then(Value::as_str);
     let back = next_page(next, "/instances");
-    let request = match BulkRequest::read(&input, is_page) {
-        Err(Error::Invalid(errors)) if is_page && errors.iter().all(|e| e.pointer == "/ids") => {
-            let mark = if back.contains('?') { '&' } else { '?' };
-            let back = format!("{back}{mark}notice={NOTHING_SELECTED}");
-            return Ok(Redirect::to(&back).into_response());
+    let nothing_selected = || {
+        let mark = if back.contains('?') { '&' } else { '?' };
+        let back = format!("{back}{mark}notice={NOTHING_SELECTED}");
+        Ok(Redirect::to(&back).into_response())
+    };
+    let is_nothing = |errors: &[FieldError]| errors.iter().all(|e| e.pointer == "/ids");
+    if is_page
+        && input
+            .value
+            .get("action")
+            .is_some_and(|action| action == SHOW_LOGS)
+    {
+        let mut errors = Vec::new();
+        let selection = BulkSelection::read(&input, &mut errors);
+        if !errors.is_empty() {
+            return match is_nothing(&errors) {
+                true => nothing_selected(),
+                false => Err(Error::Invalid(errors).into()),
+            };
         }
+        let address = logs_address(&jobs, &selection).await?;
+        return Ok(Redirect::to(&address).into_response());
+    }
+    let request = match BulkRequest::read(&input, is_page) {
+        Err(Error::Invalid(errors)) if is_page && is_nothing(&errors) => return nothing_selected(),
         read => read?,
     };
     let kind = request.kind;
@@ -109,6 +130,21 @@ pub async fn act(
     };
     response.extensions_mut().insert(audit);
     Ok(response)
+}
+
+/// The address of the logs of a selection.
+async fn logs_address(jobs: &BulkJobs, selection: &BulkSelection) -> Result<String> {
+    let pairs = match selection {
+        // In a view of logs, `q` is a text in them.
+        BulkSelection::Filter(filter) if filter.search.is_empty() => filter.pairs(),
+        selection => {
+            let (instances, _) = select(jobs, selection).await?;
+            let id = |one: &Instance| ("instance", one.id.to_string());
+            instances.iter().map(id).collect()
+        }
+    };
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    Ok(format!("/logs?{}", query.extend_pairs(pairs).finish()))
 }
 
 /// The instances of a selection that exist, and the ids of those that do not.

@@ -1,8 +1,7 @@
-//! Both programs' logs as one text, merged by time while it is sent. Blocking.
+//! Several logs as one text, merged by time while it is sent. Blocking.
 
 use std::io;
 
-use crate::domain::instances::ProgramName;
 use crate::infra::log_store::{InstanceLog, LogFilter, RecordTexts};
 
 /// The approximate size of a chunk, bytes.
@@ -11,61 +10,74 @@ const CHUNK: usize = 64 * 1024;
 /// The next record of a log: its time in milliseconds since 1970, and its text.
 type Head = Option<(i64, Vec<u8>)>;
 
-/// The merged text in chunks. Every line starts with the name of its program. Ends after an error.
+/// One of the logs.
+#[derive(Debug)]
+struct TextSource {
+    prefix: String,
+    texts: RecordTexts,
+    head: Head,
+}
+
+impl TextSource {
+    /// Reads the next record; returns the one before it.
+    fn advance(&mut self) -> io::Result<Head> {
+        let latest = self.head.as_ref().map_or(i64::MIN, |head| head.0);
+        let next = self.texts.next().transpose()?;
+        // A record without a time belongs to the one before it.
+        let next = next.map(|(at, text)| (at.map_or(latest, |at| at.0.max(latest)), text));
+        Ok(std::mem::replace(&mut self.head, next))
+    }
+}
+
+/// The merged text in chunks. Every line starts with the prefix of its log. Ends after an error.
 #[derive(Debug)]
 pub struct MergedText {
-    texts: [RecordTexts; 2],
-    heads: [Head; 2],
+    sources: Vec<TextSource>,
     is_over: bool,
 }
 
 impl MergedText {
-    /// The whole available logs of an instance.
+    /// The whole available logs, each with its prefix.
     ///
     /// # Errors
     /// The files cannot be read.
-    pub fn new(
-        client: &InstanceLog,
-        translator: &InstanceLog,
-        filter: &LogFilter,
-    ) -> io::Result<Self> {
-        let mut merged = Self {
-            texts: [
-                client.texts(filter.clone())?,
-                translator.texts(filter.clone())?,
-            ],
-            heads: [None, None],
-            is_over: false,
+    pub fn new(logs: Vec<(String, InstanceLog)>, filter: &LogFilter) -> io::Result<Self> {
+        let source = |(prefix, log): (String, InstanceLog)| {
+            let mut source = TextSource {
+                prefix,
+                texts: log.texts(filter.clone())?,
+                head: None,
+            };
+            source.advance()?;
+            Ok(source)
         };
-        merged.advance(0)?;
-        merged.advance(1)?;
-        Ok(merged)
+        Ok(Self {
+            sources: logs.into_iter().map(source).collect::<io::Result<_>>()?,
+            is_over: false,
+        })
     }
 
-    /// Reads the next record of a log; returns the one before it.
-    fn advance(&mut self, side: usize) -> io::Result<Head> {
-        let latest = self.heads[side].as_ref().map_or(i64::MIN, |head| head.0);
-        let next = self.texts[side].next().transpose()?;
-        // A record without a time belongs to the one before it.
-        let next = next.map(|(at, text)| (at.map_or(latest, |at| at.0.max(latest)), text));
-        Ok(std::mem::replace(&mut self.heads[side], next))
+    /// The log whose next record is the oldest; the first of them if equal.
+    fn oldest(&mut self) -> Option<&mut TextSource> {
+        let time = |source: &TextSource| source.head.as_ref().map(|head| head.0);
+        let with_head = self
+            .sources
+            .iter_mut()
+            .filter(|source| source.head.is_some());
+        with_head.min_by_key(|source| time(source))
     }
 
     fn chunk(&mut self) -> io::Result<Vec<u8>> {
         let mut chunk = Vec::new();
         while chunk.len() < CHUNK {
-            let side = match (&self.heads[0], &self.heads[1]) {
-                (None, None) => break,
-                (Some(client), Some(translator)) => usize::from(client.0 > translator.0),
-                (None, Some(_)) => 1,
-                (Some(_), None) => 0,
+            let Some(source) = self.oldest() else {
+                break;
             };
-            let program = [ProgramName::Client, ProgramName::Translator][side];
-            let Some((_, text)) = self.advance(side)? else {
+            let Some((_, text)) = source.advance()? else {
                 break;
             };
             for line in text.split(|byte| *byte == b'\n') {
-                chunk.extend_from_slice(format!("{:<10} ", program.as_str()).as_bytes());
+                chunk.extend_from_slice(source.prefix.as_bytes());
                 chunk.extend_from_slice(line);
                 chunk.push(b'\n');
             }
@@ -111,7 +123,12 @@ mod tests {
             "2026-11-22T21:28:40.000000Z  INFO b: two\n2026-11-22T21:28:42.000000Z  WARN b: four\n",
         );
         let whole = |filter: LogFilter| -> String {
-            let chunks = MergedText::new(&client, &translator, &filter).unwrap();
+            let prefixed = |prefix: &str, log: &InstanceLog| (prefix.to_owned(), log.clone());
+            let logs = vec![
+                prefixed("client     ", &client),
+                prefixed("translator ", &translator),
+            ];
+            let chunks = MergedText::new(logs, &filter).unwrap();
             let bytes: Vec<Vec<u8>> = chunks.collect::<io::Result<_>>().unwrap();
             String::from_utf8(bytes.concat()).unwrap()
         };
@@ -128,5 +145,7 @@ mod tests {
             ..LogFilter::default()
         };
         assert_eq!(whole(four).lines().count(), 1);
+        let none = MergedText::new(Vec::new(), &LogFilter::default()).unwrap();
+        assert_eq!(none.count(), 0);
     }
 }

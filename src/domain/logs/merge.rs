@@ -1,24 +1,22 @@
-//! Merges parts of both programs' logs by time. Pure.
+//! Merges parts of several logs by time. Pure.
 //!
 //! Within each log the order of the records is kept, whatever their times are. So what a page takes
 //! from a log is always the end (or, forward, the start) of the part that was read, and the next page
 //! continues there: nothing is skipped and nothing is repeated. A record without a time, such as the
 //! text of a panic, belongs to the record before it.
 
-use super::offset::OffsetPair;
 use crate::base::clock::Timestamp;
-use crate::domain::instances::ProgramName;
-use crate::infra::log_store::{LogRecord, RecordPage};
+use crate::infra::log_store::{LogRecord, PAGE_BYTES, RecordPage};
 
-/// A part of both logs.
+/// A part of several logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MergedPage {
-    /// Oldest first.
-    pub records: Vec<(ProgramName, LogRecord)>,
-    /// Where the previous page ends.
-    pub first: OffsetPair,
-    /// Where the next page starts.
-    pub last: OffsetPair,
+    /// Oldest first, each with the number of its log.
+    pub records: Vec<(usize, LogRecord)>,
+    /// For each log, where the previous page ends. None: there are no records here or before.
+    pub first: Option<Vec<u64>>,
+    /// For each log, where the next page starts.
+    pub last: Vec<u64>,
     /// There are older records.
     pub more_before: bool,
     /// There are no newer records.
@@ -31,14 +29,13 @@ pub struct MergedPage {
 
 /// The part of one log that a page can take from.
 struct MergeSource {
-    program: ProgramName,
     page: RecordPage,
     /// The time of each record, in milliseconds since 1970. Never decreases.
     times: Vec<i64>,
 }
 
 impl MergeSource {
-    fn new(program: ProgramName, page: RecordPage) -> Self {
+    fn new(page: RecordPage) -> Self {
         let mut latest = i64::MIN;
         let times = page.records.iter().map(|record| {
             let own = record
@@ -49,7 +46,6 @@ impl MergeSource {
             latest
         });
         Self {
-            program,
             times: times.collect(),
             page,
         }
@@ -64,136 +60,155 @@ impl MergeSource {
     }
 }
 
-/// The newest `count` records of two parts that end at `until` (each the first sequence number that
-/// does not belong to it; none: the end of the log).
-pub fn newest(
-    client: RecordPage,
-    translator: RecordPage,
-    until: Option<OffsetPair>,
-    count: usize,
-) -> MergedPage {
-    let sources = [
-        MergeSource::new(ProgramName::Client, client),
-        MergeSource::new(ProgramName::Translator, translator),
-    ];
-    let [of_client, of_translator] = &sources;
-    let (mut at, mut taken) = ([of_client.count(), of_translator.count()], 0);
-    while taken < count {
-        let newest = |side: usize| {
-            at[side]
-                .checked_sub(1)
-                .map(|last| sources[side].times[last])
+/// The part of one log as it was read.
+pub fn single(page: RecordPage) -> MergedPage {
+    let records = page.records.into_iter();
+    MergedPage {
+        records: records.map(|record| (0, record)).collect(),
+        first: page.first.map(|first| vec![first]),
+        last: vec![page.last],
+        more_before: page.more_before,
+        scanned_all: page.scanned_all,
+        lost: page.lost,
+        is_full: page.is_full,
+    }
+}
+
+/// The newest `count` records of parts that end at `until` (each the first sequence number that does
+/// not belong to it; none: the end of the log), or fewer if they do not fit.
+pub fn newest(parts: Vec<RecordPage>, until: Option<&[u64]>, count: usize) -> MergedPage {
+    let sources: Vec<_> = parts.into_iter().map(MergeSource::new).collect();
+    let mut at: Vec<usize> = sources.iter().map(MergeSource::count).collect();
+    let (mut taken, mut room) = (0, PAGE_BYTES);
+    while taken < count && room > 0 {
+        let mut latest: Option<(i64, usize)> = None;
+        let mut is_blocked = false;
+        for (log, source) in sources.iter().enumerate() {
+            match at[log].checked_sub(1).map(|last| source.times[last]) {
+                Some(time) if latest.is_none_or(|(other, _)| other <= time) => {
+                    latest = Some((time, log));
+                }
+                Some(_) => {}
+                None => is_blocked |= source.has_older(),
+            }
+        }
+        let Some((_, log)) = latest.filter(|_| !is_blocked) else {
+            break;
         };
-        let side = match (newest(0), newest(1)) {
-            (None, None) => break,
-            (None, Some(_)) if of_client.has_older() => break,
-            (Some(_), None) if of_translator.has_older() => break,
-            (None, Some(_)) => 1,
-            (Some(_), None) => 0,
-            (Some(client), Some(translator)) => usize::from(client <= translator),
-        };
-        at[side] -= 1;
+        at[log] -= 1;
         taken += 1;
+        room = room.saturating_sub(sources[log].page.records[at[log]].message.len());
     }
     let mut merged = MergedPage {
         scanned_all: true,
+        is_full: room == 0,
         ..MergedPage::default()
     };
-    for (source, from) in sources.iter().zip(at) {
-        let page = &source.page;
-        let end = until.map_or_else(
-            || page.last.saturating_add(1),
-            |until| until.of(source.program),
-        );
-        let first = match page.records.get(from) {
+    let mut first = Vec::new();
+    for (log, source) in sources.iter().enumerate() {
+        let (page, from) = (&source.page, at[log]);
+        let end = until.map_or_else(|| page.last.saturating_add(1), |until| until[log]);
+        first.push(match page.records.get(from) {
             Some(first) => first.seq,
             None if page.records.is_empty() => page.first.unwrap_or(end),
             None => end,
-        };
-        let last = match page.records.last().filter(|_| from < source.count()) {
+        });
+        let last = page.records.last().filter(|_| from < source.count());
+        merged.last.push(match last {
             _ if until.is_none() => page.last,
             Some(last) => last.seq,
             None => end.saturating_sub(1),
-        };
-        merged.first = merged.first.with(source.program, first);
-        merged.last = merged.last.with(source.program, last);
+        });
         merged.more_before |= from > 0 || source.has_older();
         merged.lost |= page.lost;
         merged.is_full |= page.is_full && taken < count;
     }
-    merged.records = in_order(sources, at, [usize::MAX; 2]);
+    let is_empty = sources.iter().all(|source| source.page.first.is_none());
+    merged.first = (!is_empty).then_some(first);
+    let all: Vec<usize> = sources.iter().map(MergeSource::count).collect();
+    merged.records = in_order(sources, &at, &all);
     merged
 }
 
-/// The oldest `count` records of two parts that start after `after`.
-pub fn oldest(
-    client: RecordPage,
-    translator: RecordPage,
-    after: OffsetPair,
-    count: usize,
-) -> MergedPage {
-    let sources = [
-        MergeSource::new(ProgramName::Client, client),
-        MergeSource::new(ProgramName::Translator, translator),
-    ];
-    let [of_client, of_translator] = &sources;
-    let (mut to, mut taken) = ([0, 0], 0);
-    while taken < count {
-        let oldest = |side: usize| sources[side].times.get(to[side]).copied();
-        let side = match (oldest(0), oldest(1)) {
-            (None, None) => break,
-            (None, Some(_)) if !of_client.page.scanned_all => break,
-            (Some(_), None) if !of_translator.page.scanned_all => break,
-            (None, Some(_)) => 1,
-            (Some(_), None) => 0,
-            (Some(client), Some(translator)) => usize::from(client > translator),
+/// The oldest `count` records of parts that start after `after`, or fewer if they do not fit.
+pub fn oldest(parts: Vec<RecordPage>, after: &[u64], count: usize) -> MergedPage {
+    let sources: Vec<_> = parts.into_iter().map(MergeSource::new).collect();
+    let mut to = vec![0; sources.len()];
+    let (mut taken, mut room) = (0, PAGE_BYTES);
+    while taken < count && room > 0 {
+        let mut earliest: Option<(i64, usize)> = None;
+        let mut is_blocked = false;
+        for (log, source) in sources.iter().enumerate() {
+            match source.times.get(to[log]) {
+                Some(time) if earliest.is_none_or(|(other, _)| *time < other) => {
+                    earliest = Some((*time, log));
+                }
+                Some(_) => {}
+                None => is_blocked |= !source.page.scanned_all,
+            }
+        }
+        let Some((_, log)) = earliest.filter(|_| !is_blocked) else {
+            break;
         };
-        to[side] += 1;
+        room = room.saturating_sub(sources[log].page.records[to[log]].message.len());
+        to[log] += 1;
         taken += 1;
     }
     let mut merged = MergedPage {
         scanned_all: true,
         ..MergedPage::default()
     };
-    for (source, to) in sources.iter().zip(to) {
-        let page = &source.page;
-        let start = after.of(source.program);
-        let first = match page.records.first().filter(|_| to > 0) {
+    let mut first = Vec::new();
+    for (log, source) in sources.iter().enumerate() {
+        let (page, to) = (&source.page, to[log]);
+        let start = after[log];
+        first.push(match page.records.first().filter(|_| to > 0) {
             Some(first) => first.seq,
             None => start.saturating_add(1),
-        };
-        let last = match to.checked_sub(1).and_then(|last| page.records.get(last)) {
+        });
+        let last = to.checked_sub(1).and_then(|last| page.records.get(last));
+        merged.last.push(match last {
             _ if to == source.count() => page.last,
             Some(last) => last.seq,
             None => start,
-        };
-        merged.first = merged.first.with(source.program, first);
-        merged.last = merged.last.with(source.program, last);
+        });
         merged.more_before |= page.more_before;
         merged.lost |= page.lost;
         merged.scanned_all &= page.scanned_all && to == source.count();
         merged.is_full |= page.is_full && taken < count;
     }
-    merged.records = in_order(sources, [0, 0], to);
+    merged.is_full |= room == 0 && !merged.scanned_all;
+    merged.first = Some(first);
+    let none = vec![0; sources.len()];
+    merged.records = in_order(sources, &none, &to);
     merged
 }
 
-/// The records of both parts from `from` to `to` by time, those of the client first if equal.
-fn in_order(
-    sources: [MergeSource; 2],
-    from: [usize; 2],
-    to: [usize; 2],
-) -> Vec<(ProgramName, LogRecord)> {
-    let mut all: Vec<(i64, ProgramName, LogRecord)> = Vec::new();
-    for (side, source) in sources.into_iter().enumerate() {
+/// Two adjoining parts as one.
+pub fn joined(older: MergedPage, newer: MergedPage) -> MergedPage {
+    MergedPage {
+        records: older.records.into_iter().chain(newer.records).collect(),
+        first: older.first.or(newer.first),
+        last: newer.last,
+        more_before: older.more_before || !older.scanned_all,
+        scanned_all: newer.scanned_all,
+        lost: older.lost || newer.lost,
+        is_full: older.is_full || newer.is_full,
+    }
+}
+
+/// The records of all parts from `from` to `to` by time; those of the first log first if equal.
+fn in_order(sources: Vec<MergeSource>, from: &[usize], to: &[usize]) -> Vec<(usize, LogRecord)> {
+    let mut all: Vec<(i64, usize, LogRecord)> = Vec::new();
+    for (log, source) in sources.into_iter().enumerate() {
         let taken = source.times.into_iter().zip(source.page.records);
-        let taken = taken.take(to[side]).skip(from[side]);
-        all.extend(taken.map(|(at, record)| (at, source.program, record)));
+        let taken = taken.take(to[log]).skip(from[log]);
+        all.extend(taken.map(|(at, record)| (at, log, record)));
     }
     // Stable: records of one log keep their order.
     all.sort_by_key(|(at, ..)| *at);
     all.into_iter()
-        .map(|(_, program, record)| (program, record))
+        .map(|(_, log, record)| (log, record))
         .collect()
 }
 
@@ -263,31 +278,31 @@ mod tests {
         }
     }
 
-    fn names(records: &[(ProgramName, LogRecord)]) -> Vec<(ProgramName, u64)> {
+    fn names(records: &[(usize, LogRecord)]) -> Vec<(usize, u64)> {
         records
             .iter()
-            .map(|(program, record)| (*program, record.seq))
+            .map(|(log, record)| (*log, record.seq))
             .collect()
     }
 
-    fn backward(client: &Log, translator: &Log, count: usize) -> Vec<(ProgramName, u64)> {
-        let mut until = None;
+    fn backward(logs: &[Log], count: usize) -> Vec<(usize, u64)> {
+        let mut until: Option<Vec<u64>> = None;
         let mut all = Vec::new();
         loop {
-            let upper = |program| until.map_or(u64::MAX, |until: OffsetPair| until.of(program));
-            let parts = (
-                before(client, upper(ProgramName::Client), count),
-                before(translator, upper(ProgramName::Translator), count),
-            );
-            let page = newest(parts.0, parts.1, until, count);
+            let part = |(place, log): (usize, &Log)| {
+                before(
+                    log,
+                    until.as_ref().map_or(u64::MAX, |until| until[place]),
+                    count,
+                )
+            };
+            let parts = logs.iter().enumerate().map(part).collect();
+            let page = newest(parts, until.as_deref(), count);
             assert!(page.records.len() <= count);
             // The page after this one starts where this one ends.
-            for (program, log) in [
-                (ProgramName::Client, client),
-                (ProgramName::Translator, translator),
-            ] {
-                let next = after(log, page.last.of(program), 1).records;
-                let known = all.iter().find(|(of, _)| *of == program);
+            for (place, log) in logs.iter().enumerate() {
+                let next = after(log, page.last[place], 1).records;
+                let known = all.iter().find(|(of, _)| *of == place);
                 assert_eq!(
                     next.first().map(|record| record.seq),
                     known.map(|(_, seq)| *seq)
@@ -299,20 +314,18 @@ mod tests {
             if !page.more_before {
                 return all;
             }
-            assert_ne!(Some(page.first), until, "no progress");
-            until = Some(page.first);
+            assert_ne!(page.first, until, "no progress");
+            until = page.first;
         }
     }
 
-    fn forward(client: &Log, translator: &Log, count: usize) -> Vec<(ProgramName, u64)> {
-        let mut place = OffsetPair::default();
+    fn forward(logs: &[Log], count: usize) -> Vec<(usize, u64)> {
+        let mut place = vec![0; logs.len()];
         let mut all = Vec::new();
         loop {
-            let parts = (
-                after(client, place.client, count),
-                after(translator, place.translator, count),
-            );
-            let page = oldest(parts.0, parts.1, place, count);
+            let part = |(log, from): (&Log, &u64)| after(log, *from, count);
+            let parts = logs.iter().zip(&place).map(part).collect();
+            let page = oldest(parts, &place, count);
             all.extend(names(&page.records));
             if page.scanned_all {
                 return all;
@@ -326,22 +339,41 @@ mod tests {
     fn lines_are_merged_by_time_and_lines_without_one_stay_with_the_line_before() {
         let client = log(&[Some(1), Some(3), None, Some(9)]);
         let translator = log(&[Some(2), Some(3), Some(4)]);
-        use ProgramName::{Client, Translator};
         let expected = [
-            (Client, 10),
-            (Translator, 10),
-            (Client, 20),
-            (Client, 30),
-            (Translator, 20),
-            (Translator, 30),
-            (Client, 40),
+            (0, 10),
+            (1, 10),
+            (0, 20),
+            (0, 30),
+            (1, 20),
+            (1, 30),
+            (0, 40),
         ];
+        let logs = [client, translator];
         for count in [3, 100] {
-            assert_eq!(forward(&client, &translator, count), expected, "{count}");
-            assert_eq!(backward(&client, &translator, count), expected, "{count}");
+            assert_eq!(forward(&logs, count), expected, "{count}");
+            assert_eq!(backward(&logs, count), expected, "{count}");
         }
-        assert_eq!(backward(&Log::new(), &translator, 2).len(), 3);
-        assert_eq!(backward(&Log::new(), &Log::new(), 2), []);
+        assert_eq!(backward(&[Log::new(), logs[1].clone()], 2).len(), 3);
+        assert_eq!(backward(&[Log::new(), Log::new()], 2), []);
+        assert_eq!(backward(&[], 2), []);
+    }
+
+    #[test]
+    fn long_messages_of_many_logs_do_not_add_up() {
+        let wide = |_| {
+            let mut log = log(&[Some(1), Some(2), Some(3)]);
+            for record in &mut log {
+                record.message = "x".repeat(PAGE_BYTES / 4);
+            }
+            log
+        };
+        let logs: Vec<Log> = (0..50).map(wide).collect();
+        let whole = 3 * logs.len();
+        let parts = logs.iter().map(|log| before(log, u64::MAX, 1_000));
+        let page = newest(parts.collect(), None, 1_000);
+        assert!(page.is_full && page.more_before && page.records.len() == 4);
+        let (back, forth) = (backward(&logs, 1_000), forward(&logs, 1_000));
+        assert_eq!((back.len(), forth.len()), (whole, whole));
     }
 
     #[test]
@@ -356,37 +388,23 @@ mod tests {
             ..RecordPage::default()
         };
         let translator = before(&log(&[Some(1), Some(2)]), u64::MAX, 10);
-        let page = newest(client, translator, None, 10);
-        assert_eq!(names(&page.records), [(ProgramName::Client, 20)]);
+        let page = newest(vec![client, translator], None, 10);
+        assert_eq!(names(&page.records), [(0, 20)]);
         assert!(page.is_full && page.more_before);
-        assert_eq!(
-            page.first,
-            OffsetPair {
-                client: 20,
-                translator: 21
-            }
-        );
-        assert_eq!(
-            page.last,
-            OffsetPair {
-                client: 20,
-                translator: 20
-            }
-        );
+        assert_eq!((page.first, page.last), (Some(vec![20, 21]), vec![20, 20]));
     }
 
     proptest! {
         /// Whatever the times are, each line comes exactly once and in the order of its log.
         #[test]
         fn no_line_is_skipped_or_repeated(
-            client in proptest::collection::vec(proptest::option::of(0_i64..20), 0..30),
-            translator in proptest::collection::vec(proptest::option::of(0_i64..20), 0..30),
+            times in proptest::collection::vec(proptest::collection::vec(proptest::option::of(0_i64..20), 0..20), 0..5),
             count in 1_usize..8,
         ) {
-            let (client, translator) = (log(&client), log(&translator));
-            for all in [forward(&client, &translator, count), backward(&client, &translator, count)] {
-                for (program, log) in [(ProgramName::Client, &client), (ProgramName::Translator, &translator)] {
-                    let own: Vec<u64> = all.iter().filter(|(of, _)| *of == program).map(|(_, seq)| *seq).collect();
+            let logs: Vec<Log> = times.iter().map(|times| log(times)).collect();
+            for all in [forward(&logs, count), backward(&logs, count)] {
+                for (place, log) in logs.iter().enumerate() {
+                    let own: Vec<u64> = all.iter().filter(|(of, _)| *of == place).map(|(_, seq)| *seq).collect();
                     prop_assert_eq!(own, log.iter().map(|record| record.seq).collect::<Vec<_>>());
                 }
             }

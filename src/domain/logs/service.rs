@@ -1,4 +1,4 @@
-//! Reads and follows the log of an instance.
+//! Reads and follows the logs of instances.
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -11,10 +11,13 @@ use tokio_util::sync::CancellationToken;
 use super::download::MergedText;
 use super::followers::LogFollowers;
 use super::merge;
-use super::offset::{LogOffset, LogSelection};
+use super::merge::MergedPage;
+use super::offset::LogOffset;
+use super::scope::{LogScope, LogSource};
+use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
-use crate::domain::instances::{Instance, InstanceService, ProgramName};
+use crate::domain::instances::{InstanceService, ProgramName};
 use crate::infra::log_store::{InstanceLog, LogFilter, LogHub, LogRecord};
 
 /// The log service; cheap to clone.
@@ -30,8 +33,10 @@ pub struct LogService {
 /// wait.
 const AT_ONCE: usize = 2;
 
-/// The requested part of a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Records among which the time of one without a time is searched.
+const TIMED_AMONG: usize = 20;
+/// The requested part of logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogPosition {
     /// The newest records.
     End,
@@ -39,13 +44,17 @@ pub enum LogPosition {
     Before(LogOffset),
     /// Records after this place.
     After(LogOffset),
+    /// Records around this time.
+    At(Timestamp),
+    /// Records around the one of this program with this sequence number, in the log of one instance.
+    Line(ProgramName, u64),
 }
 
-/// Part of a log, or of both logs.
+/// Part of one log, or of several.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogExcerpt {
-    /// The records, oldest first, with the program that wrote each.
-    pub records: Vec<(ProgramName, LogRecord)>,
+    /// The records, oldest first, each with the number of its log in the view.
+    pub records: Vec<(usize, LogRecord)>,
     /// Where the previous part ends; none if there are no records here or before.
     pub first: Option<LogOffset>,
     /// Where the next part starts.
@@ -60,8 +69,37 @@ pub struct LogExcerpt {
     pub is_full: bool,
     /// Deleted bytes of older log.
     pub dropped_bytes: u64,
-    /// The instance has a log of a translator.
+    /// There is a log of a translator.
     pub has_translator: bool,
+    /// For a time or a line.
+    pub jump: Option<LogJump>,
+}
+
+impl LogExcerpt {
+    /// Nothing of the logs of a view.
+    pub fn empty(scope: &LogScope) -> Self {
+        Self {
+            records: Vec::new(),
+            first: None,
+            last: scope.offset(&vec![0; scope.sources.len()]),
+            more_before: false,
+            scanned_all: true,
+            lost: false,
+            is_full: false,
+            dropped_bytes: 0,
+            has_translator: false,
+            jump: None,
+        }
+    }
+}
+
+/// The place of a time or a line in an excerpt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogJump {
+    /// The number of records before the place.
+    pub older: usize,
+    /// The times of the oldest and of the newest record of the logs.
+    pub period: Option<(Timestamp, Timestamp)>,
 }
 
 impl LogService {
@@ -97,48 +135,52 @@ impl LogService {
         self.stop.clone()
     }
 
-    /// An instance, and part of its log.
+    /// Part of the logs of a view.
     pub async fn page(
         &self,
-        id: InstanceId,
-        selection: LogSelection,
+        scope: &LogScope,
         place: LogPosition,
         filter: LogFilter,
         count: usize,
-    ) -> Result<(Instance, LogExcerpt)> {
-        let instance = self.instances.get(id).await?;
-        let logs = self.logs(id);
-        let read = move || logs.read(selection, place, &filter, count);
+    ) -> Result<LogExcerpt> {
+        let reader = LogReader {
+            logs: self.logs(scope),
+            scope: scope.clone(),
+            filter,
+            count,
+        };
+        let instances = self.instances.clone();
+        let read = move || {
+            let has_translator = reader.scope.instances.iter().any(|one| {
+                let log = instances.log(one.id, ProgramName::Translator);
+                log.end().is_ok_and(|end| end > 0)
+            });
+            reader.read(place, has_translator)
+        };
         let read = tokio::task::spawn_blocking(read).await;
-        Ok((instance, read.map_err(Error::internal)??))
+        Ok(read.map_err(Error::internal)??)
     }
 
-    fn logs(&self, id: InstanceId) -> ProgramLogs {
-        ProgramLogs {
-            client: self.instances.log(id, ProgramName::Client),
-            translator: self.instances.log(id, ProgramName::Translator),
-        }
+    fn logs(&self, scope: &LogScope) -> Vec<InstanceLog> {
+        let count = scope.sources.len();
+        let sources = scope.sources.iter();
+        let logs = sources.map(|source| self.instances.log(source.id, source.program));
+        logs.map(|log| log.as_one_of(count)).collect()
     }
 
-    /// Follows a log from a place; `None` for the current end.
+    /// Follows logs from a place; `None` for the current end.
     pub async fn follow(
         &self,
-        id: InstanceId,
-        selection: LogSelection,
-        after: Option<LogOffset>,
+        scope: &LogScope,
+        after: Option<&LogOffset>,
     ) -> Result<LogFollowers> {
-        let follower = |program| {
-            let hub = self.hub(id, program);
-            let after = after.map(|after| after.of(program));
-            async move { hub.follow(after).await }
-        };
-        Ok(match selection.program() {
-            Some(program) => LogFollowers::One(program, follower(program).await?),
-            None => LogFollowers::Both {
-                client: follower(ProgramName::Client).await?,
-                translator: follower(ProgramName::Translator).await?,
-            },
-        })
+        let places = after.map(|after| scope.places(after));
+        let mut followers = Vec::new();
+        for (log, source) in scope.sources.iter().enumerate() {
+            let after = places.as_ref().and_then(|places| places.get(log)).copied();
+            followers.push(self.hub(source.id, source.program).follow(after).await?);
+        }
+        Ok(LogFollowers::new(followers))
     }
 
     fn hub(&self, id: InstanceId, program: ProgramName) -> LogHub {
@@ -150,20 +192,19 @@ impl LogService {
             .clone()
     }
 
-    /// The whole available log as plain text.
+    /// The whole available logs as plain text.
     pub async fn text(
         &self,
-        id: InstanceId,
-        selection: LogSelection,
+        scope: &LogScope,
         filter: LogFilter,
-    ) -> Result<(Instance, impl Stream<Item = io::Result<Bytes>> + use<>)> {
+    ) -> Result<impl Stream<Item = io::Result<Bytes>> + use<>> {
         type Chunks = Box<dyn Iterator<Item = io::Result<Vec<u8>>> + Send>;
-        let instance = self.instances.get(id).await?;
-        let logs = self.logs(id);
+        let prefixes = scope.sources.iter().map(LogSource::prefix);
+        let mut logs: Vec<_> = prefixes.zip(self.logs(scope)).collect();
         let open = move || -> io::Result<Chunks> {
-            Ok(match selection.program() {
-                Some(program) => Box::new(logs.of(program).chunks(filter)?),
-                None => Box::new(MergedText::new(&logs.client, &logs.translator, &filter)?),
+            Ok(match logs.pop_if(|(prefix, _)| prefix.is_empty()) {
+                Some((_, log)) => Box::new(log.chunks(filter)?),
+                None => Box::new(MergedText::new(logs, &filter)?),
             })
         };
         let chunks = tokio::task::spawn_blocking(open)
@@ -182,69 +223,116 @@ impl LogService {
             }
         });
         // The compression layer polls again after the end.
-        Ok((instance, stream.fuse()))
+        Ok(stream.fuse())
     }
 }
 
-/// The logs of an instance's programs.
-struct ProgramLogs {
-    client: InstanceLog,
-    translator: InstanceLog,
+/// Reads a part of the logs of a view. Blocking.
+struct LogReader {
+    scope: LogScope,
+    logs: Vec<InstanceLog>,
+    filter: LogFilter,
+    count: usize,
 }
 
-impl ProgramLogs {
-    const fn of(&self, program: ProgramName) -> &InstanceLog {
-        match program {
-            ProgramName::Client => &self.client,
-            ProgramName::Translator => &self.translator,
-        }
-    }
-
-    /// Blocking.
-    fn read(
-        &self,
-        selection: LogSelection,
-        place: LogPosition,
-        filter: &LogFilter,
-        count: usize,
-    ) -> io::Result<LogExcerpt> {
-        let part = |program| match place {
-            LogPosition::End => self.of(program).last(filter, count),
-            LogPosition::Before(to) => self.of(program).before(to.of(program), filter, count),
-            LogPosition::After(from) => self.of(program).after(from.of(program), filter, count),
-        };
-        let has_translator = self.translator.end()? > 0;
-        if let Some(program) = selection.program() {
-            let page = part(program)?;
-            let named = page.records.into_iter().map(|record| (program, record));
-            return Ok(LogExcerpt {
-                records: named.collect(),
-                first: page.first.map(LogOffset::One),
-                last: LogOffset::One(page.last),
-                more_before: page.more_before,
-                scanned_all: page.scanned_all,
-                lost: page.lost,
-                is_full: page.is_full,
-                dropped_bytes: self.of(program).start()?,
-                has_translator,
-            });
-        }
-        let (client, translator) = (part(ProgramName::Client)?, part(ProgramName::Translator)?);
+impl LogReader {
+    fn read(&self, place: LogPosition, has_translator: bool) -> io::Result<LogExcerpt> {
+        let mut jump = None;
         let page = match place {
-            LogPosition::End => merge::newest(client, translator, None, count),
-            LogPosition::Before(to) => merge::newest(client, translator, Some(to.pair()), count),
-            LogPosition::After(from) => merge::oldest(client, translator, from.pair(), count),
+            LogPosition::End => self.newest(None, self.count)?,
+            LogPosition::Before(to) => self.newest(Some(&self.scope.places(&to)), self.count)?,
+            LogPosition::After(from) => self.oldest(&self.scope.places(&from), self.count)?,
+            LogPosition::At(time) => {
+                let places = self.logs.iter().map(|log| log.offset_at(time));
+                self.around(&places.collect::<io::Result<Vec<_>>>()?, &mut jump)?
+            }
+            LogPosition::Line(program, seq) => {
+                self.around(&self.places_of(program, seq)?, &mut jump)?
+            }
         };
+        let starts = self.logs.iter().map(InstanceLog::start);
         Ok(LogExcerpt {
             records: page.records,
-            first: Some(LogOffset::Both(page.first)),
-            last: LogOffset::Both(page.last),
+            first: page.first.map(|first| self.scope.offset(&first)),
+            last: self.scope.offset(&page.last),
             more_before: page.more_before,
             scanned_all: page.scanned_all,
             lost: page.lost,
             is_full: page.is_full,
-            dropped_bytes: self.client.start()? + self.translator.start()?,
+            dropped_bytes: starts.sum::<io::Result<u64>>()?,
             has_translator,
+            jump,
         })
+    }
+
+    fn newest(&self, until: Option<&[u64]>, count: usize) -> io::Result<MergedPage> {
+        let part = |(place, log): (usize, &InstanceLog)| match until {
+            Some(until) => log.before(until[place], &self.filter, count),
+            None => log.last(&self.filter, count),
+        };
+        let parts = self.logs.iter().enumerate().map(part);
+        let mut parts: Vec<_> = parts.collect::<io::Result<_>>()?;
+        Ok(match parts.pop_if(|_| self.logs.len() == 1) {
+            Some(part) => merge::single(part),
+            None => merge::newest(parts, until, count),
+        })
+    }
+
+    fn oldest(&self, after: &[u64], count: usize) -> io::Result<MergedPage> {
+        let part = |(log, from): (&InstanceLog, &u64)| log.after(*from, &self.filter, count);
+        let parts = self.logs.iter().zip(after).map(part);
+        let mut parts: Vec<_> = parts.collect::<io::Result<_>>()?;
+        Ok(match parts.pop_if(|_| self.logs.len() == 1) {
+            Some(part) => merge::single(part),
+            None => merge::oldest(parts, after, count),
+        })
+    }
+
+    /// The records on both sides of a place in each log.
+    fn around(&self, places: &[u64], jump: &mut Option<LogJump>) -> io::Result<MergedPage> {
+        let newer_count = self.count / 2;
+        let until: Vec<u64> = places.iter().map(|place| place.saturating_add(1)).collect();
+        let older = self.newest(Some(&until), self.count - newer_count)?;
+        let newer = self.oldest(places, newer_count)?;
+        *jump = Some(LogJump {
+            older: older.records.len(),
+            period: self.period()?,
+        });
+        Ok(merge::joined(older, newer))
+    }
+
+    /// The end of a record, and the places of the same time in other logs.
+    fn places_of(&self, program: ProgramName, seq: u64) -> io::Result<Vec<u64>> {
+        let of_program = |source: &LogSource| source.program == program;
+        let own = self.scope.sources.iter().position(of_program);
+        let mut time = None;
+        if let Some(log) = own
+            .and_then(|own| self.logs.get(own))
+            .filter(|_| self.logs.len() > 1)
+        {
+            // A record without a time has that of the one before it.
+            let page = log.before(seq.saturating_add(1), &LogFilter::default(), TIMED_AMONG)?;
+            let times = page.records.iter().rev();
+            time = times
+                .filter_map(|record| record.timestamp.as_deref()?.parse().ok())
+                .next();
+        }
+        let place = |(log, one): (usize, &InstanceLog)| match time {
+            _ if Some(log) == own => Ok(seq),
+            Some(time) => one.offset_at(time),
+            None => one.start(),
+        };
+        self.logs.iter().enumerate().map(place).collect()
+    }
+
+    fn period(&self) -> io::Result<Option<(Timestamp, Timestamp)>> {
+        let mut whole: Option<(Timestamp, Timestamp)> = None;
+        for log in &self.logs {
+            if let Some((first, last)) = log.period()? {
+                let (from, to) = whole.unwrap_or((first, last));
+                whole = Some((from.min(first), to.max(last)));
+            }
+        }
+        Ok(whole)
     }
 }

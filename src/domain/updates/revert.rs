@@ -12,7 +12,7 @@ use super::switch::{
 use crate::base::failpoint;
 use crate::base::ids::InstanceId;
 use crate::domain::instances::rollback_note;
-use crate::domain::logs::{LogPosition, LogSelection};
+use crate::domain::logs::{LogPosition, LogScope, LogSelection};
 use crate::infra::log_store::LogFilter;
 
 /// Log lines to keep of an instance that was not healthy.
@@ -162,14 +162,13 @@ impl UpdateService {
         let page = self
             .logs()
             .page(
-                id,
-                LogSelection::Client,
+                &LogScope::of(id, LogSelection::Client),
                 LogPosition::End,
                 LogFilter::default(),
                 EXCERPT,
             )
             .await;
-        let lines = page.map(|(_, page)| page.records).unwrap_or_default();
+        let lines = page.map(|page| page.records).unwrap_or_default();
         let line = |(_, record): (_, crate::infra::log_store::LogRecord)| {
             let message = crate::infra::log_store::ansi::plain(&record.message);
             let first: String = message

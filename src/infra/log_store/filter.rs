@@ -1,9 +1,10 @@
-//! Filters records by minimum level and text.
+//! Filters records by minimum level, and by text or a regular expression.
 //!
 //! The same filter applies to records in the buffer of the parser, before they are copied, and to
 //! records for followers. Independent of files, pages, viewers.
 
 use super::ansi;
+use super::pattern::LogPattern;
 use super::record::{LogRecord, RawRecord};
 use crate::keeper::level::LogLevel;
 
@@ -12,8 +13,11 @@ use crate::keeper::level::LogLevel;
 pub struct LogFilter {
     /// The minimum level.
     pub min_level: Option<LogLevel>,
-    /// Text in target or message, ignoring case and terminal escapes. Empty: all records.
+    /// Text in target or message, ignoring case and terminal escapes. Empty: all records. Not together
+    /// with `pattern`.
     pub text: Option<String>,
+    /// A regular expression that is found in target or message.
+    pub pattern: Option<LogPattern>,
 }
 
 impl LogFilter {
@@ -21,6 +25,14 @@ impl LogFilter {
     pub fn is_everything(&self) -> bool {
         self.min_level.is_none_or(|level| level == LogLevel::Trace)
             && self.text.as_deref().unwrap_or_default().is_empty()
+            && self.pattern.is_none()
+    }
+
+    /// What to highlight in records; none: nothing.
+    pub fn highlight(&self) -> Option<LogPattern> {
+        let text = self.text.as_deref().filter(|text| !text.is_empty());
+        let literal = || LogPattern::literal(text?).ok();
+        self.pattern.clone().or_else(literal)
     }
 
     /// Whether `record` matches.
@@ -35,6 +47,7 @@ impl LogFilter {
 pub(super) struct LogMatcher<'a> {
     min_level: LogLevel,
     text: Option<TextNeedle<'a>>,
+    pattern: Option<&'a LogPattern>,
 }
 
 #[derive(Clone, Debug)]
@@ -60,6 +73,7 @@ impl<'a> LogMatcher<'a> {
         Self {
             min_level: filter.min_level.unwrap_or(LogLevel::Trace),
             text,
+            pattern: filter.pattern.as_ref(),
         }
     }
 
@@ -72,14 +86,21 @@ impl<'a> LogMatcher<'a> {
         if level < self.min_level {
             return false;
         }
-        let Some(needle) = &self.text else {
+        if self.text.is_none() && self.pattern.is_none() {
             return true;
+        }
+        let is_found_in = |text: &[u8]| {
+            self.text.as_ref().is_some_and(|one| one.is_in(text))
+                || self.pattern.is_some_and(|one| one.is_in(text))
         };
+        if is_found_in(target) {
+            return true;
+        }
         if message.contains(&0x1b) {
             let text = String::from_utf8_lossy(message);
-            needle.is_in(target) || needle.is_in(ansi::plain(&text).as_bytes())
+            is_found_in(ansi::plain(&text).as_bytes())
         } else {
-            needle.is_in(target) || needle.is_in(message)
+            is_found_in(message)
         }
     }
 }
@@ -114,6 +135,7 @@ mod tests {
             let filter = LogFilter {
                 min_level: level,
                 text: Some(text.to_owned()),
+                pattern: None,
             };
             let page = super::super::InstanceLog::new(dir.path())
                 .last(&filter, 10)
@@ -129,6 +151,18 @@ mod tests {
         assert_eq!(found(None, "✅"), [Info]);
         assert_eq!(found(Some(Warn), ""), [Warn, Error]);
         assert_eq!(found(Some(Error), "reader"), []);
+        let matching = |pattern: &str| {
+            let filter = LogFilter {
+                pattern: Some(LogPattern::new(pattern).unwrap()),
+                ..LogFilter::default()
+            };
+            let log = super::super::InstanceLog::new(dir.path());
+            let page = log.last(&filter, 10).unwrap();
+            page.records.iter().map(|r| r.level).collect::<Vec<_>>()
+        };
+        assert_eq!(matching("^reader .* exited"), [Warn]);
+        assert_eq!(matching(r"attempt=\d"), [Info]);
+        assert_eq!(matching("io_task|^no$"), [Warn, Error]);
         // The level is not part of the text.
         assert_eq!(found(None, "error"), []);
     }

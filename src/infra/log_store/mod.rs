@@ -5,9 +5,10 @@
 //! so a restart of jd-manager neither loses nor repeats anything. The sequence number of a record is
 //! the offset after its last byte: it never changes, needs no index, and is where reading continues.
 //!
-//! * `stream`: bytes by offset. [`record`]: bytes to records. [`filter`]: selects records.
+//! * `stream`: bytes by offset. [`record`]: bytes to records. [`filter`]: selects records, `pattern`: by
+//!   regular expressions.
 //! * [`ansi`]: terminal escapes in messages. [`mask`]: hides secret keys.
-//! * [`tail`]: pages of records, and everything as text. Blocking.
+//! * [`tail`]: pages of records, the place of a time, and everything as text. Blocking.
 //! * [`count`]: lines by level. [`hub`]: follows live, for many viewers at the cost of one
 //!   (`ring`); `batch`: what is rendered once for all of them.
 //!
@@ -18,6 +19,7 @@ pub mod ansi;
 pub mod count;
 pub mod filter;
 pub mod hub;
+mod pattern;
 
 mod batch;
 pub mod mask;
@@ -35,5 +37,6 @@ pub use batch::{LogBatch, RecordFormat};
 pub use filter::LogFilter;
 pub use hub::{LogEvent, LogFollower, LogHub};
 pub use mask::SecretMask;
+pub use pattern::LogPattern;
 pub use record::LogRecord;
-pub use tail::{InstanceLog, RecordPage, RecordTexts};
+pub use tail::{InstanceLog, PAGE_BYTES, RecordPage, RecordTexts};

@@ -14,6 +14,7 @@
 
 use super::ansi;
 use super::mask::{self, SecretMask};
+use crate::base::clock::Timestamp;
 use crate::keeper::level::{self, KEEPER_TARGET, LogLevel};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
@@ -87,6 +88,11 @@ impl<'a> RawRecord<'a> {
     /// See [`LogRecord::timestamp`]; empty if there is none.
     pub fn timestamp(self) -> &'a [u8] {
         &self.pending.text[self.pending.header.timestamp.clone()]
+    }
+
+    /// The time of `timestamp`, if it is valid.
+    pub fn time(self) -> Option<Timestamp> {
+        std::str::from_utf8(self.timestamp()).ok()?.parse().ok()
     }
 
     /// See [`LogRecord::level`].

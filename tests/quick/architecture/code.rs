@@ -6,14 +6,10 @@ use std::collections::BTreeMap;
 use super::source::{SOURCES, Source};
 
 /// Files above the limit of lines, tests in them not counted, each with what holds it together.
-const LONG: [(&str, &str); 4] = [
+const LONG: [(&str, &str); 3] = [
     (
         "domain/instances/task.rs",
         "one conversation with one keeper; its states are told apart in one loop",
-    ),
-    (
-        "infra/log_store/tail.rs",
-        "reading both ways over the same files, which must agree on every byte",
     ),
     (
         "programs/jd_client/config_fields.rs",

@@ -159,6 +159,7 @@ fn our_own_style_sheet_and_script_stay_small() {
         ("connection.js", 10_240),
         ("list.js", 2_048),
         ("log.js", 4_096),
+        ("log-copy.js", 2_048),
         ("shortcuts.js", 2_048),
         ("chart.css", 4_096),
         ("chart.js", 6_144),

@@ -180,3 +180,40 @@ async fn output_that_nobody_reads_ends_the_command_quietly() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_logs_are_merged_and_a_time_is_found() {
+    let manager = Manager::start().await;
+    for (name, first) in [("barn", 0), ("attic", 1)] {
+        let id = manager.instance(name).await;
+        let dir = manager.instance_dir(&id).join("logs");
+        std::fs::create_dir_all(&dir).unwrap();
+        let second = |n: u64| format!("2026-11-29T09:00:{n:02}.000000Z  INFO a: at {n}\n");
+        let text: String = (first..60).step_by(2).map(second).collect();
+        std::fs::write(dir.join("00000000000000000000.log"), text).unwrap();
+    }
+    let lines = |arguments: &[&str]| -> Vec<String> {
+        let text = ask(&manager, &[&["logs"], arguments].concat()).well();
+        let word = |line: &str| line.split_once(" INFO  ").unwrap().1.to_owned();
+        text.lines().map(word).collect()
+    };
+    let last = ["attic a: at 57", "barn a: at 58", "attic a: at 59"];
+    assert_eq!(lines(&["barn", "attic", "-n", "3"]), last);
+    assert_eq!(lines(&["barn", "attic"]).len(), 60);
+    let found = ["barn a: at 4", "attic a: at 5"];
+    assert_eq!(
+        lines(&["barn", "attic", "--grep", "at [45]$", "--regex"]),
+        found
+    );
+    let around = ["a: at 28", "a: at 30"];
+    assert_eq!(
+        lines(&["barn", "--at", "2026-11-29T09:00:30Z", "-n", "2"]),
+        around
+    );
+    let wrong = ask(&manager, &["logs", "barn", "--grep", "(", "--regex"]);
+    assert!(
+        wrong.code != 0 && wrong.err.contains("unclosed group"),
+        "{wrong:?}"
+    );
+    assert_eq!(ask(&manager, &["logs"]).code, 2);
+}

@@ -15,6 +15,7 @@ mod keys;
 mod legacy_api;
 mod list_limits;
 mod log_limits;
+mod log_views;
 mod logs;
 mod metrics;
 mod miners;
