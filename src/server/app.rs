@@ -158,6 +158,7 @@ where
     let place = ReleaseSource {
         base: settings.release_api.clone(),
         token_file: settings.release_token_file.clone(),
+        manager: settings.manager_release_api.clone(),
     };
     let updates = UpdateService::new(
         db.clone(),

@@ -37,6 +37,10 @@ pub struct SettingsInput {
     /// File with a token for the release API. The token raises the API's hourly request limit.
     #[arg(long, env = "JD_MANAGER_RELEASE_TOKEN_FILE", value_name = "FILE")]
     pub(super) release_token_file: Option<PathBuf>,
+    /// Base URL of the API that lists releases of jd-manager itself; Updates then shows newer
+    /// versions [default: none].
+    #[arg(long, env = "JD_MANAGER_MANAGER_RELEASE_API", value_name = "URL")]
+    pub(super) manager_release_api: Option<String>,
     /// What to do with running clients when jd-manager stops.
     #[arg(long, env = "JD_MANAGER_ON_SHUTDOWN", value_enum)]
     pub(super) on_shutdown: Option<OnShutdown>,
