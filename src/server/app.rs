@@ -40,6 +40,7 @@ use crate::infra::schedule::JobSchedule;
 use crate::keeper::machine::InstanceState;
 use crate::server::api_docs::OperationSource;
 use crate::server::listener::{BoundListener, ListenConfig, SocketRequirement, TlsState};
+use crate::server::ready_message::print_ready;
 use crate::server::route_table;
 use crate::server::settings::{OnShutdown, Settings, SocketAt};
 use crate::server::state::{AppServices, AppState};
@@ -265,6 +266,7 @@ where
         started: begun,
     });
     let hosts = AllowedHosts::of(settings.listen, &own_name(), &settings.allow_hosts);
+    let has_users = state.access.has_users().await.map_err(|e| e.to_string())?;
     let app = router::router(
         state.clone(),
         frame,
@@ -277,7 +279,7 @@ where
     let serving = tokio::spawn(listener.serve(app, stop.clone()));
     let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(%url, socket = socket.map(|path| path.display().to_string()), data_dir = %settings.data_dir.display(), elapsed_ms, "serving");
-    println!("jd-manager is ready: {url}");
+    print_ready(&url, has_users).await;
     let serves = format!("serving {url}");
     systemd::ready(&serves);
     tokio::spawn(show_life(instances.clone(), db.clone(), serves.clone()));

@@ -31,6 +31,16 @@ pub enum PortHolder {
     Unknown,
 }
 
+impl std::fmt::Display for PortHolder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Instance(_) => f.write_str("a client of another jd-manager"),
+            Self::Program { pid, name } => write!(f, "{name} (pid {pid})"),
+            Self::Unknown => f.write_str("another program"),
+        }
+    }
+}
+
 /// A port that is already in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortConflict {

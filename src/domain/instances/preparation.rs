@@ -248,15 +248,15 @@ impl StartPreparation {
             .await
             .map_err(Error::internal)?;
         let Some(taken) = taken else { return Ok(None) };
-        let holder = match taken.holder.clone() {
+        let named = match taken.holder {
             PortHolder::Instance(other) => {
-                match self.db.read(move |c| Ok(queries::get(c, other)?)).await? {
-                    Some((row, _, _)) => format!("the instance \"{}\"", row.name),
-                    None => "a client of another jd-manager".to_owned(),
-                }
+                self.db.read(move |c| Ok(queries::get(c, other)?)).await?
             }
-            PortHolder::Program { pid, name } => format!("{name} (pid {pid})"),
-            PortHolder::Unknown => "another program".to_owned(),
+            _ => None,
+        };
+        let holder = match named {
+            Some((row, _, _)) => format!("the instance \"{}\"", row.name),
+            None => taken.holder.to_string(),
         };
         Ok(Some((taken, holder)))
     }
