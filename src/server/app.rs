@@ -122,7 +122,8 @@ where
     let stop = CancellationToken::new();
     let notices = ManagerNotices::default();
     let checkpoints = tokio::spawn(db.clone().run_checkpoints(stop.clone()));
-    let configs = ConfigService::new(db.clone(), vault.clone());
+    let configs =
+        ConfigService::new(db.clone(), vault.clone()).with_miner_ports(settings.miner_ports);
     configs
         .load_secrets()
         .await

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::base::port_range::PortRange;
 use crate::server::listener::TlsFiles;
 
 pub use access::InitialPassword;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub allow_hosts: Vec<String>,
     /// The host name or IP address to show miners first.
     pub advertised_host: Option<String>,
+    /// The ports that miners reach; none: all.
+    pub miner_ports: Option<PortRange>,
     /// The URL that users open, without a slash at its end, for links in notifications.
     pub public_url: Option<String>,
     /// Days to keep the audit log.
@@ -147,6 +150,7 @@ impl Settings {
             password,
             allow_hosts,
             advertised_host,
+            miner_ports,
             public_url,
             audit_days,
             log,
@@ -181,6 +185,7 @@ impl Settings {
             ("password_file", *password == other.password),
             ("allow_hosts", *allow_hosts == other.allow_hosts),
             ("advertised_host", *advertised_host == other.advertised_host),
+            ("miner_ports", *miner_ports == other.miner_ports),
             ("public_url", *public_url == other.public_url),
             ("audit_days", *audit_days == other.audit_days),
             ("log", *log == other.log),
@@ -305,6 +310,7 @@ impl Settings {
             password,
             allow_hosts,
             advertised_host,
+            miner_ports: first.miner_ports.or(second.miner_ports),
             public_url,
             audit_days,
             log,

@@ -1,5 +1,5 @@
 //! What needs other programs: a real client with mock peers, a browser, strace, Prometheus,
-//! Schemathesis.
+//! Schemathesis, debootstrap.
 //!
 //! `scripts/test` installs them and says where they are. One area: `cargo test --test heavy
 //! database::`.
@@ -11,6 +11,7 @@
 mod harness;
 
 mod browser;
+mod container;
 mod database;
 mod prometheus;
 mod real_client;

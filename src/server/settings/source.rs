@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::values::{DurationText, LogFormat, NetworkList, OnShutdown};
+use crate::base::port_range::PortRange;
 
 /// For clap: a path, which may be empty.
 fn path_or_none() -> impl TypedValueParser<Value = PathBuf> {
@@ -76,6 +77,10 @@ pub struct SettingsInput {
     /// Host name or IP address that miners use to reach this machine. The web pages list it first.
     #[arg(long, env = "JD_MANAGER_ADVERTISED_HOST", value_name = "HOST")]
     pub(super) advertised_host: Option<String>,
+    /// Ports for miners: new configurations and starting instances use only these. Set it if only
+    /// these ports are forwarded to this machine or container [default: any].
+    #[arg(long, env = "JD_MANAGER_MINER_PORTS", value_name = "FIRST-LAST")]
+    pub(super) miner_ports: Option<PortRange>,
     /// URL under which users reach jd-manager: scheme, host and port. Notifications link to its pages.
     #[arg(long, env = "JD_MANAGER_PUBLIC_URL", value_name = "URL")]
     pub(super) public_url: Option<String>,
