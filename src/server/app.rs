@@ -241,7 +241,8 @@ where
             configs.clone(),
             metrics.clone(),
             miners.clone(),
-        ),
+        )
+        .with_widget(settings.public_widget),
         logs,
         configs,
         instances: instances.clone(),

@@ -62,6 +62,8 @@ pub struct Settings {
     pub miner_ports: Option<PortRange>,
     /// The URL that users open, without a slash at its end, for links in notifications.
     pub public_url: Option<String>,
+    /// `/widget` needs no sign-in.
+    pub public_widget: bool,
     /// Days to keep the audit log.
     pub audit_days: u32,
     /// Days to keep raw metrics and health checks.
@@ -152,6 +154,7 @@ impl Settings {
             advertised_host,
             miner_ports,
             public_url,
+            public_widget,
             audit_days,
             log,
             log_format,
@@ -187,6 +190,7 @@ impl Settings {
             ("advertised_host", *advertised_host == other.advertised_host),
             ("miner_ports", *miner_ports == other.miner_ports),
             ("public_url", *public_url == other.public_url),
+            ("public_widget", *public_widget == other.public_widget),
             ("audit_days", *audit_days == other.audit_days),
             ("log", *log == other.log),
             ("log_format", *log_format == other.log_format),
@@ -312,6 +316,10 @@ impl Settings {
             advertised_host,
             miner_ports: first.miner_ports.or(second.miner_ports),
             public_url,
+            public_widget: first
+                .public_widget
+                .or(second.public_widget)
+                .unwrap_or(false),
             audit_days,
             log,
             log_format: first

@@ -84,6 +84,10 @@ pub struct SettingsInput {
     /// URL under which users reach jd-manager: scheme, host and port. Notifications link to its pages.
     #[arg(long, env = "JD_MANAGER_PUBLIC_URL", value_name = "URL")]
     pub(super) public_url: Option<String>,
+    /// Serve /widget to everybody without sign-in: hashrate, miners and health of all instances
+    /// together [default: false].
+    #[arg(long, env = "JD_MANAGER_PUBLIC_WIDGET", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(super) public_widget: Option<bool>,
     /// Days to keep the audit log [default: 365].
     #[arg(long, env = "JD_MANAGER_AUDIT_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(super) audit_days: Option<u32>,
