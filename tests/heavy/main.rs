@@ -13,6 +13,7 @@ mod harness;
 mod browser;
 mod container;
 mod database;
+mod home_assistant;
 mod prometheus;
 mod real_client;
 mod schemathesis;
