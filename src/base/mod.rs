@@ -3,7 +3,7 @@
 //! * [`actor`]: who caused a change. [`clock`]: timestamps, and time as a parameter. [`error`]: errors in the product's own terms.
 //! * [`ids`]: one type per kind of id. [`role`]: viewer, operator, admin.
 //! * [`units`]: values as text for people. [`quantity`]: values as people type them.
-//! * [`listeners`]: whether two programs can listen at the same time.
+//! * [`listeners`]: whether two programs can listen at the same time. [`port_range`]: a range of ports.
 //! * [`visible`]: shows invisible characters in text from others.
 //! * [`files`]: opens files at places where other users may have put something else.
 //! * [`failpoint`]: places where tests kill the program; no effect in a release build.
@@ -15,6 +15,7 @@ pub mod failpoint;
 pub mod files;
 pub mod ids;
 pub mod listeners;
+pub mod port_range;
 pub mod quantity;
 pub mod role;
 pub mod units;

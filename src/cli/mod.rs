@@ -1,6 +1,6 @@
 //! The command line: parses the arguments and runs the subcommand.
 //!
-//! * [`accounts`]: `set-password` and `token`. [`demo`]: `demo`.
+//! * [`accounts`]: `set-password` and `token`. [`demo`]: `demo`. [`doctor`]: `doctor`.
 //! * [`client`]: commands for a running manager. They use its HTTP API, not the domains or the
 //!   database.
 //!
@@ -10,6 +10,7 @@
 pub mod accounts;
 pub mod client;
 pub mod demo;
+pub mod doctor;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
@@ -82,6 +83,16 @@ enum CliCommand {
     Demo(Box<ServeArgs>),
     /// Check whether the running jd-manager is healthy; exit with code 0 if it is.
     Healthcheck(Box<ServeArgs>),
+    /// Check what jd-manager needs to start and to mine: data directory, disk, database, address,
+    /// clock, client, template provider and configurations. jd-manager can keep running.
+    #[command(after_help = doctor::HELP)]
+    Doctor {
+        #[command(flatten)]
+        serve: Box<ServeArgs>,
+        /// Print the report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the API documentation (OpenAPI 3.1, JSON). Needs neither a data directory nor a
     /// running jd-manager.
     Openapi,
@@ -184,6 +195,12 @@ pub fn run() -> ExitCode {
             at_data_dir(place.serve(), |dir| backups::restore(args, dir))
         }
         Some(CliCommand::Healthcheck(serve)) => with_settings(*serve, client::healthcheck),
+        Some(CliCommand::Doctor { serve, json }) => {
+            match Settings::collect(serve.given, serve.settings.as_deref()) {
+                Ok(settings) => doctor::run(&settings, json),
+                Err(e) => complain(&e.to_string(), 2),
+            }
+        }
         Some(CliCommand::SetPassword { place, wanted }) => {
             with_settings(place.serve(), |settings| {
                 accounts::set_password(settings, wanted)

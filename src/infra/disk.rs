@@ -3,6 +3,11 @@
 use std::io;
 use std::path::Path;
 
+/// Below this many free bytes, the disk will soon be full.
+pub const SPACE_WARNING: u64 = 1 << 30;
+/// Below this many free bytes, the disk is as good as full.
+pub const SPACE_FULL: u64 = 200 << 20;
+
 /// The free space of the file system that contains `path`, in bytes, for unprivileged processes
 /// (without the part reserved for root).
 ///

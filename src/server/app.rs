@@ -40,6 +40,7 @@ use crate::infra::schedule::JobSchedule;
 use crate::keeper::machine::InstanceState;
 use crate::server::api_docs::OperationSource;
 use crate::server::listener::{BoundListener, ListenConfig, SocketRequirement, TlsState};
+use crate::server::ready_message::print_ready;
 use crate::server::route_table;
 use crate::server::settings::{OnShutdown, Settings, SocketAt};
 use crate::server::state::{AppServices, AppState};
@@ -121,7 +122,8 @@ where
     let stop = CancellationToken::new();
     let notices = ManagerNotices::default();
     let checkpoints = tokio::spawn(db.clone().run_checkpoints(stop.clone()));
-    let configs = ConfigService::new(db.clone(), vault.clone());
+    let configs =
+        ConfigService::new(db.clone(), vault.clone()).with_miner_ports(settings.miner_ports);
     configs
         .load_secrets()
         .await
@@ -158,6 +160,7 @@ where
     let place = ReleaseSource {
         base: settings.release_api.clone(),
         token_file: settings.release_token_file.clone(),
+        manager: settings.manager_release_api.clone(),
     };
     let updates = UpdateService::new(
         db.clone(),
@@ -238,7 +241,8 @@ where
             configs.clone(),
             metrics.clone(),
             miners.clone(),
-        ),
+        )
+        .with_widget(settings.public_widget),
         logs,
         configs,
         instances: instances.clone(),
@@ -264,6 +268,7 @@ where
         started: begun,
     });
     let hosts = AllowedHosts::of(settings.listen, &own_name(), &settings.allow_hosts);
+    let has_users = state.access.has_users().await.map_err(|e| e.to_string())?;
     let app = router::router(
         state.clone(),
         frame,
@@ -276,7 +281,7 @@ where
     let serving = tokio::spawn(listener.serve(app, stop.clone()));
     let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(%url, socket = socket.map(|path| path.display().to_string()), data_dir = %settings.data_dir.display(), elapsed_ms, "serving");
-    println!("jd-manager is ready: {url}");
+    print_ready(&url, has_users).await;
     let serves = format!("serving {url}");
     systemd::ready(&serves);
     tokio::spawn(show_life(instances.clone(), db.clone(), serves.clone()));

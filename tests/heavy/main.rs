@@ -1,5 +1,5 @@
 //! What needs other programs: a real client with mock peers, a browser, strace, Prometheus,
-//! Schemathesis.
+//! Schemathesis, debootstrap.
 //!
 //! `scripts/test` installs them and says where they are. One area: `cargo test --test heavy
 //! database::`.
@@ -11,7 +11,9 @@
 mod harness;
 
 mod browser;
+mod container;
 mod database;
+mod home_assistant;
 mod prometheus;
 mod real_client;
 mod schemathesis;

@@ -189,6 +189,49 @@ impl Drop for Prometheus {
     }
 }
 
+/// Queries of the Grafana dashboard that may have no data here: the instance is solo, so no pool acknowledges or
+/// refuses its shares and there is no channel to a pool; no client was started again; all checks may be healthy.
+const WITHOUT_DATA: [&str; 6] = [
+    "jd_client_hashrate_upstream",
+    "jd_client_shares_acknowledged",
+    "jd_client_shares_refused",
+    "jd_client_channels_upstream",
+    "changes(jd_client_start_time_seconds",
+    "sort_desc(jd_client_health",
+];
+
+/// Runs every query of the dashboard for all jobs and instances, as Grafana would.
+async fn every_dashboard_query_has_data(prometheus: &Prometheus) {
+    fn collect(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(members) => {
+                if let Some(Value::String(query)) = members.get("expr") {
+                    found.push(query.clone());
+                }
+                members.values().for_each(|member| collect(member, found));
+            }
+            Value::Array(all) => all.iter().for_each(|one| collect(one, found)),
+            _ => {}
+        }
+    }
+    let dashboard = include_str!("../../contrib/grafana/jd-manager.json");
+    let mut queries = Vec::new();
+    collect(&serde_json::from_str(dashboard).unwrap(), &mut queries);
+    assert!(queries.len() > 50, "{}", queries.len());
+    for query in queries {
+        let expression = query
+            .replace("$__rate_interval", "1m")
+            .replace("$__range", "1h")
+            .replace("$job", ".*")
+            .replace("$instance", ".*");
+        assert!(!expression.contains('$'), "{expression}");
+        let found = prometheus.query(&expression).await;
+        let found = found.unwrap_or_else(|| panic!("Prometheus rejects {expression}"));
+        let may_be_empty = WITHOUT_DATA.iter().any(|name| expression.contains(name));
+        assert!(may_be_empty || !found.is_empty(), "no data: {expression}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn prometheus_scrapes_the_manager_and_knows_what_it_knows() {
     let (manager, id) = manager().await;
@@ -255,6 +298,8 @@ async fn prometheus_scrapes_the_manager_and_knows_what_it_knows() {
     ] {
         assert_eq!(prometheus.one(expression).await.1, value, "{expression}");
     }
+
+    every_dashboard_query_has_data(&prometheus).await;
 
     // A stopped instance is reported as stopped, and its readings end immediately.
     manager.act(&format!("/api/instances/{id}/stop")).await;

@@ -72,7 +72,7 @@ fn user_paths_and_commands_belong_together_and_the_program_takes_them() {
     );
     assert!(
         run.contains(&format!(
-            "install -d -m 0700 -o jd-manager -g jd-manager {data}"
+            "install -d -m 1777 -o jd-manager -g jd-manager {data}"
         )),
         "{run}"
     );

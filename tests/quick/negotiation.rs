@@ -238,6 +238,8 @@ const URLS: &[(&str, &str, Offered)] = &[
 /// what there is only once somebody has a password, or before anybody has one, in `access/`.
 const OTHERS: &[(&str, &str)] = &[
     ("get", "/static/{name}"),
+    // Off by default: `routes/widget.rs`.
+    ("get", "/widget"),
     // Another address of the list.
     ("get", "/api/"),
     ("get post", "/login/first"),

@@ -170,3 +170,59 @@ fn the_changelog_of_the_package_has_its_version() {
     let maintainer = package["metadata"]["deb"]["maintainer"].as_str().unwrap();
     assert!(changelog.contains(&format!("\n -- {maintainer}  ")));
 }
+
+/// The packages for Umbrel and StartOS have the version of the program, the same ports for miners, and only
+/// settings that the program knows.
+#[test]
+fn packages_of_app_stores_match_the_program() {
+    let manifest = manifest();
+    let version = manifest["package"]["version"].as_str().unwrap();
+    let umbrel = "packaging/umbrel/jd-manager/";
+    let compose = text(&format!("{umbrel}docker-compose.yml"));
+    let app = text(&format!("{umbrel}umbrel-app.yml"));
+    assert!(
+        app.contains(&format!("\nversion: \"{version}\"\n")),
+        "{app}"
+    );
+    assert!(
+        compose.contains(&format!(" image: jd-manager:{version}")),
+        "{compose}"
+    );
+    let startos = "packaging/startos/startos/";
+    let versions = text(&format!("{startos}versions/index.ts"));
+    assert!(
+        versions.contains(&format!("version: '{version}:")),
+        "{versions}"
+    );
+
+    let constants = text(&format!("{startos}constants.ts"));
+    assert!(
+        constants.contains("firstMinerPort = 34200\n")
+            && constants.contains("minerPortCount = 100\n")
+    );
+    assert!(compose.contains("JD_MANAGER_MINER_PORTS: \"34200-34299\"\n"));
+    assert!(compose.contains("- \"34200-34299:34200-34299\"\n"));
+    assert!(constants.contains(&format!("dataDir = '{DATA}'\n")));
+    assert!(compose.contains(&format!("/data:{DATA}\n")));
+    // The widget asks the service by its name and port.
+    assert!(
+        app.contains("endpoint: \"manager:3000/widget\"") && compose.contains("\n  manager:\n")
+    );
+
+    let help = Command::new(PROGRAM)
+        .args(["serve", "--help"])
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let main = text(&format!("{startos}main.ts"));
+    let words = compose.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+    let more = main.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+    let variables: Vec<&str> = words
+        .chain(more)
+        .filter(|word| word.starts_with("JD_MANAGER_"))
+        .collect();
+    assert!(variables.len() > 8, "{variables:?}");
+    for variable in variables {
+        assert!(help.contains(variable), "{variable} is no setting");
+    }
+}

@@ -35,4 +35,4 @@ mod token;
 mod updates;
 
 pub use commands::{ClientCommand, run};
-pub use healthcheck::healthcheck;
+pub use healthcheck::{check_manager, healthcheck};

@@ -58,5 +58,5 @@ pub mod views;
 
 pub use model::{ApiToken, AuditEntry, AuditRow, LoginSession, UserAccount};
 pub use permissions::{Permission, PermissionTable};
-pub use service::{Access, FirstCode};
+pub use service::{Access, FirstCode, any_users, check_exposure};
 pub use tokens::TokenRequest;

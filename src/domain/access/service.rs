@@ -66,6 +66,34 @@ impl std::fmt::Debug for Access {
     }
 }
 
+/// Whether a manager may listen at this address. `is_protected`: others have to sign in, or cannot do
+/// anything before the first user is created.
+///
+/// # Errors
+/// Others could use it without signing in. The error describes the fix.
+pub fn check_exposure(at: SocketAddr, is_protected: bool, data_dir: &Path) -> Result<(), String> {
+    if is_protected || at.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(format!(
+        "listen: {at} can be reached from other machines and has no users yet, so anyone who opens the page could redirect the mining \
+         income. Do one of the following:\n  \
+         * set a password: jd-manager set-password --data-dir {data}\n  \
+         * start with --setup and create the first user in the browser, with a code that is printed here\n  \
+         * provide a password with the environment variable JD_MANAGER_PASSWORD or with --password-file FILE\n  \
+         * listen on 127.0.0.1 and connect through an SSH tunnel: ssh -L 3000:127.0.0.1:3000 user@machine",
+        data = data_dir.display(),
+    ))
+}
+
+/// Whether a database has users.
+///
+/// # Errors
+/// It cannot be read.
+pub fn any_users(c: &mut SqliteConnection) -> Result<bool> {
+    Ok(queries::has_users(c)?)
+}
+
 impl Access {
     /// `code`: the code for initial setup, if enabled.
     pub fn new(db: Db, vault: Vault, clock: impl Clock, code: Option<FirstCode>) -> Self {
@@ -116,21 +144,8 @@ impl Access {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .is_some();
-        if at.ip().is_loopback()
-            || can_be_set_up
-            || self.has_users().await.map_err(|e| e.to_string())?
-        {
-            return Ok(());
-        }
-        Err(format!(
-            "listen: {at} can be reached from other machines and has no users yet, so anyone who opens the page could redirect the mining \
-             income. Do one of the following:\n  \
-             * set a password: jd-manager set-password --data-dir {data}\n  \
-             * start with --setup and create the first user in the browser, with a code that is printed here\n  \
-             * provide a password with the environment variable JD_MANAGER_PASSWORD or with --password-file FILE\n  \
-             * listen on 127.0.0.1 and connect through an SSH tunnel: ssh -L 3000:127.0.0.1:3000 user@machine",
-            data = data_dir.display(),
-        ))
+        let is_protected = can_be_set_up || self.has_users().await.map_err(|e| e.to_string())?;
+        check_exposure(at, is_protected, data_dir)
     }
 
     /// Checks a password on a blocking thread, with limited parallelism.

@@ -33,7 +33,7 @@
 //! * `import_source`, `import_export`, `import_routes`: files in and out. `other_programs`: files that are not the
 //!   client's. `dns_check`: can host names be resolved.
 //! * `pool_list`: pools that publish their key, and which of them have a job declaration server.
-//! * `storage`: seals the secret key.
+//! * `storage`: seals the secret key. `survey`: reads all configurations without their keys.
 
 mod compatibility;
 mod diff;
@@ -86,6 +86,7 @@ mod queries;
 pub mod routes;
 mod service;
 mod storage;
+mod survey;
 pub mod views;
 
 pub use config_view::{
@@ -97,3 +98,4 @@ pub use import_source::ConfigImport;
 pub use naming::{LONGEST_NAME, check_name};
 pub use service::ConfigService;
 pub use storage::{add_secrets, seal};
+pub use survey::{SurveyedConfig, survey};

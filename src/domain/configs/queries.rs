@@ -249,6 +249,18 @@ pub fn stored(db: &mut Db) -> QueryResult<[Vec<Stored>; 2]> {
     ])
 }
 
+/// Name and text of every configuration, by name.
+pub fn named(db: &mut Db) -> QueryResult<Vec<(ConfigId, String, String)>> {
+    configurations::table
+        .order(configurations::name)
+        .select((
+            configurations::id,
+            configurations::name,
+            configurations::config_json,
+        ))
+        .load(db)
+}
+
 /// Replaces the stored text of a configuration in both tables.
 pub fn set_stored(db: &mut Db, id: ConfigId, revision: i32, text: &str) -> QueryResult<()> {
     use {configuration_revisions as r, configurations as c};

@@ -18,6 +18,7 @@ use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::ConfigId;
+use crate::base::port_range::PortRange;
 use crate::domain::keys::KeyPair;
 use crate::domain::vault::Vault;
 use crate::infra::db::Db;
@@ -37,6 +38,8 @@ pub struct ConfigService {
     secrets: SecretMask,
     /// The author for the history.
     pub(super) author: Arc<str>,
+    /// The ports that miners can reach; none: all.
+    miner_ports: Option<PortRange>,
 }
 
 impl ConfigService {
@@ -48,7 +51,22 @@ impl ConfigService {
             hosts: HostNames::new(),
             secrets: SecretMask::default(),
             author: "jd-manager".into(),
+            miner_ports: None,
         }
+    }
+
+    /// The same service where miners reach only these ports.
+    #[must_use]
+    pub fn with_miner_ports(self, miner_ports: Option<PortRange>) -> Self {
+        Self {
+            miner_ports,
+            ..self
+        }
+    }
+
+    /// The ports that miners can reach; none: all.
+    pub const fn miner_ports(&self) -> Option<PortRange> {
+        self.miner_ports
     }
 
     /// The same service with this actor as the author.
@@ -195,6 +213,7 @@ impl ConfigService {
         ports::avoid(
             &mut config,
             &self.db.read(move |c| desk.used_ports(c)).await?,
+            self.miner_ports,
         );
         Ok(config)
     }
@@ -275,7 +294,7 @@ impl ConfigService {
     /// # Errors
     /// No configuration has this id.
     pub async fn duplicate(&self, id: ConfigId) -> Result<ConfigChangeResult> {
-        let desk = self.desk();
+        let (desk, miner_ports) = (self.desk(), self.miner_ports);
         self.db
             .write(move |c| {
                 let saved = desk.load(c, id)?;
@@ -283,7 +302,7 @@ impl ConfigService {
                     queries::name_is_taken(c, name, None)
                 })?;
                 let mut config = saved.config;
-                ports::avoid(&mut config, &desk.used_ports(c)?);
+                ports::avoid(&mut config, &desk.used_ports(c)?, miner_ports);
                 let own: Vec<String> = ports::of(&config).map(|port| port.to_string()).collect();
                 let what = format!(
                     "saved as a copy with its own port {}",

@@ -16,6 +16,7 @@ use super::snapshot::{LatestRelease, Snapshot, WINDOW};
 use crate::base::clock::{Timestamp, human_duration};
 use crate::domain::configs::ClientVersion;
 use crate::domain::metrics::MonitoringState;
+use crate::infra::disk::{SPACE_FULL, SPACE_WARNING};
 use crate::keeper::machine::InstanceState;
 use crate::programs::jd_client::diagnosis::certificate_text;
 
@@ -54,10 +55,6 @@ const MEMORY_WARNING: f64 = 80.0;
 pub const MEMORY_FULL: f64 = 95.0;
 /// Growth within six hours: by half, and by more than this.
 const GROWTH_LEAST: f64 = 64.0 * 1024.0 * 1024.0;
-const MIB: u64 = 1024 * 1024;
-/// Free disk space.
-const DISK_WARNING: u64 = 1024 * MIB;
-const DISK_FULL: u64 = 200 * MIB;
 
 /// All checks of an instance; that of the translator only if it has one.
 pub fn all(look: &Snapshot<'_>) -> Vec<CheckFinding> {
@@ -335,10 +332,10 @@ fn memory(look: &Snapshot<'_>) -> CheckOutcome {
 fn disk(look: &Snapshot<'_>) -> CheckOutcome {
     match look.free {
         None => unknown("Free disk space is unknown."),
-        Some(free) if free < DISK_FULL => bad(
+        Some(free) if free < SPACE_FULL => bad(
             "Less than 200 MiB of disk space is left for logs and the database. Free up space: nothing can be recorded on a full disk.",
         ),
-        Some(free) if free < DISK_WARNING => warning(
+        Some(free) if free < SPACE_WARNING => warning(
             "Less than 1 GiB of disk space is left for logs and the database. Free up space before the disk is full.",
         ),
         Some(_) => well("There is enough disk space for logs and the database."),

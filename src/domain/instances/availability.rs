@@ -7,6 +7,7 @@ use super::queries;
 use super::service::InstanceService;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
+use crate::base::port_range::PortRange;
 
 impl InstanceService {
     /// Whether no instance has this name, ignoring case.
@@ -40,9 +41,29 @@ impl InstanceService {
 
     /// The port of `address`, or the next free one that is not in `not`.
     pub async fn free_port(&self, address: SocketAddr, not: Vec<u16>) -> Result<u16> {
-        let found = tokio::task::spawn_blocking(move || ports::free(address, &not))
-            .await
-            .map_err(Error::internal)?;
-        Ok(found.unwrap_or(address.port()))
+        free_port(address, not, None).await
     }
+
+    /// The same for a port that miners connect to, which must be one that they reach.
+    pub async fn free_miner_port(&self, address: SocketAddr, not: Vec<u16>) -> Result<u16> {
+        free_port(address, not, self.preparation.configs().miner_ports()).await
+    }
+
+    /// Why miners cannot reach this port, as a sentence; none if they can.
+    pub fn out_of_reach(&self, address: SocketAddr) -> Option<String> {
+        let range = self.preparation.configs().miner_ports()?;
+        (!range.contains(address.port())).then(|| {
+            format!(
+                "Miners cannot reach port {}. Choose a port in the range {range}, which is set with --miner-ports.",
+                address.port()
+            )
+        })
+    }
+}
+
+async fn free_port(address: SocketAddr, not: Vec<u16>, range: Option<PortRange>) -> Result<u16> {
+    let found = tokio::task::spawn_blocking(move || ports::free(address, &not, range))
+        .await
+        .map_err(Error::internal)?;
+    Ok(found.unwrap_or(address.port()))
 }

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use crate::base::ids::InstanceId;
 use crate::base::listeners::overlap;
+use crate::base::port_range::PortRange;
 use crate::keeper::names::{self, MARK};
 use crate::programs::translator;
 
@@ -29,6 +30,16 @@ pub enum PortHolder {
     },
     /// A program of another user, which cannot be identified.
     Unknown,
+}
+
+impl std::fmt::Display for PortHolder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Instance(_) => f.write_str("a client of another jd-manager"),
+            Self::Program { pid, name } => write!(f, "{name} (pid {pid})"),
+            Self::Unknown => f.write_str("another program"),
+        }
+    }
 }
 
 /// A port that is already in use.
@@ -66,27 +77,37 @@ fn listeners() -> Vec<PortListener> {
         .collect()
 }
 
-/// The port of `address`, or the next free one that is not in `not`; none if there is none nearby.
-pub fn free(address: SocketAddr, not: &[u16]) -> Option<u16> {
-    free_after(&listeners(), address, 0, not)
+/// The port of `address`, or the next free one in `range` that is not in `not`; none if there is none
+/// nearby.
+pub fn free(address: SocketAddr, not: &[u16], range: Option<PortRange>) -> Option<u16> {
+    free_after(&listeners(), address, 0, not, range)
 }
 
 fn free_after(
     listeners: &[PortListener],
     address: SocketAddr,
-    least: u16,
+    skipped: usize,
     not: &[u16],
+    range: Option<PortRange>,
 ) -> Option<u16> {
-    (least..NEAR)
-        .filter_map(|step| address.port().checked_add(step))
-        .find(|port| {
-            let near = SocketAddr::new(address.ip(), *port);
-            !not.contains(port) && !listeners.iter().any(|l| overlap(l.address, near))
-        })
+    near(address.port(), range).skip(skipped).find(|port| {
+        let near = SocketAddr::new(address.ip(), *port);
+        !not.contains(port) && !listeners.iter().any(|l| overlap(l.address, near))
+    })
 }
 
-/// How many ports after the configured one are tried.
-const NEAR: u16 = 200;
+/// How many ports are tried.
+const NEAR: usize = 200;
+
+/// The port and those near it: in `range`, or else those after it.
+fn near(port: u16, range: Option<PortRange>) -> impl Iterator<Item = u16> {
+    let after = || PortRange::new(port, u16::MAX);
+    range
+        .or_else(after)
+        .into_iter()
+        .flat_map(move |range| range.starting_at(port))
+        .take(NEAR)
+}
 
 /// Chooses the ports of an instance at its start.
 #[derive(Debug)]
@@ -111,20 +132,27 @@ impl PortChoice {
         }
     }
 
-    /// The port of `address`, or if a sibling uses it or `gives_way` to its holder, the next one that
-    /// no program uses. The port stays if there is none nearby.
-    pub fn choose(&mut self, address: SocketAddr, gives_way: impl Fn(&PortHolder) -> bool) -> u16 {
+    /// The port of `address`, or if it is not in `range`, a sibling uses it or `gives_way` to its holder,
+    /// the next one that no program uses. The port stays if there is none nearby.
+    pub fn choose(
+        &mut self,
+        address: SocketAddr,
+        range: Option<PortRange>,
+        gives_way: impl Fn(&PortHolder) -> bool,
+    ) -> u16 {
         let port = address.port();
         let must_move = self.siblings.contains(&port)
+            || range.is_some_and(|range| !range.contains(port))
             || self
                 .holder(address)
                 .is_some_and(|holder| gives_way(&holder));
-        let near = |step| Some(SocketAddr::new(address.ip(), port.checked_add(step)?));
-        let chosen = (1..NEAR)
-            .filter(|_| must_move)
-            .filter_map(near)
-            .find(|near| !self.not.contains(&near.port()) && self.holder(*near).is_none())
-            .map_or(port, |near| near.port());
+        let is_free = |near: &u16| {
+            !self.not.contains(near) && self.holder(SocketAddr::new(address.ip(), *near)).is_none()
+        };
+        let chosen = near(port, range)
+            .filter(|near| must_move && *near != port)
+            .find(is_free)
+            .unwrap_or(port);
         self.not.insert(chosen);
         chosen
     }
@@ -161,7 +189,7 @@ pub fn first_taken(wanted: &[(&'static str, SocketAddr)], own: InstanceId) -> Op
     let listeners = listeners();
     wanted.iter().find_map(|&(purpose, address)| {
         let holder = holder_at(&listeners, address)?;
-        let free = free_after(&listeners, address, 1, &[]);
+        let free = free_after(&listeners, address, 1, &[], None);
         (holder != PortHolder::Instance(own)).then_some(PortConflict {
             purpose,
             address,
@@ -276,8 +304,8 @@ mod tests {
             "{taken:?}"
         );
         let free = taken.free.unwrap();
-        assert_eq!(super::free(address, &[]), Some(free));
-        assert!(super::free(address, &[free]) > Some(free));
+        assert_eq!(super::free(address, &[], None), Some(free));
+        assert!(super::free(address, &[free], None) > Some(free));
         assert!(free > address.port() && TcpListener::bind(("127.0.0.1", free)).is_ok());
         // A listener on all addresses conflicts with one on a single address, and vice versa.
         let any = SocketAddr::from(([0, 0, 0, 0], address.port()));
@@ -297,23 +325,35 @@ mod tests {
         let own = InstanceId::random();
         let choice =
             |configured: &[u16], siblings: &[u16]| PortChoice::new(own, configured, siblings);
-        assert_eq!(choice(&[port], &[]).choose(address, |_| false), port);
-        let other = choice(&[port], &[]).choose(address, |holder| {
+        assert_eq!(choice(&[port], &[]).choose(address, None, |_| false), port);
+        let other = choice(&[port], &[]).choose(address, None, |holder| {
             matches!(holder, PortHolder::Program { .. })
         });
         assert!(other > port && TcpListener::bind(("127.0.0.1", other)).is_ok());
         // Neither a port of the configuration nor one chosen before.
         let mut both = choice(&[port, other], &[]);
-        let next = both.choose(address, |_| true);
+        let next = both.choose(address, None, |_| true);
         assert!(next > other, "{next}");
-        assert!(both.choose(address, |_| true) > next);
+        assert!(both.choose(address, None, |_| true) > next);
         drop(listener);
-        assert_eq!(choice(&[port], &[]).choose(address, |_| true), port);
-        assert!(choice(&[port], &[port]).choose(address, |_| false) > port);
+        assert_eq!(choice(&[port], &[]).choose(address, None, |_| true), port);
+        assert!(choice(&[port], &[port]).choose(address, None, |_| false) > port);
         let last = SocketAddr::from(([127, 0, 0, 1], u16::MAX));
         assert_eq!(
-            choice(&[u16::MAX], &[u16::MAX]).choose(last, |_| true),
+            choice(&[u16::MAX], &[u16::MAX]).choose(last, None, |_| true),
             u16::MAX
+        );
+        // A port outside the range moves into it, and there wraps around.
+        let range = PortRange::new(port, port.saturating_add(1));
+        let outside = SocketAddr::new(address.ip(), port - 1);
+        assert_eq!(
+            choice(&[port - 1], &[]).choose(outside, range, |_| false),
+            port
+        );
+        let second = SocketAddr::new(address.ip(), port + 1);
+        assert_eq!(
+            choice(&[port + 1], &[port + 1]).choose(second, range, |_| false),
+            port
         );
     }
 

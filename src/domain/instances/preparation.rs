@@ -180,7 +180,7 @@ impl StartPreparation {
 
     /// Replaces ports of the configuration that are in use: all ports by those near them if another
     /// instance of the configuration uses them, that for Stratum V1 miners also if any other program
-    /// does. Returns the monitoring address of the translator. Other conflicts are for
+    /// does, and ports that miners cannot reach. Returns the monitoring address of the translator. Other conflicts are for
     /// [`Self::check_ports`].
     async fn choose_ports(
         &self,
@@ -188,6 +188,7 @@ impl StartPreparation {
         config: &mut ClientConfig,
         siblings: Vec<(InstanceId, bool)>,
     ) -> Result<Option<SocketAddr>> {
+        let miner_ports = self.configs.miner_ports();
         let client = config.listening_address;
         let client_monitoring = config.monitoring_address;
         let v1 = config.enabled_translator().map(|settings| {
@@ -214,12 +215,12 @@ impl StartPreparation {
                     .iter()
                     .any(|(sibling, _)| *holder == PortHolder::Instance(*sibling))
             };
-            let client = choice.choose(client, is_sibling);
+            let client = choice.choose(client, miner_ports, is_sibling);
             let client_monitoring =
-                client_monitoring.map(|address| choice.choose(address, is_sibling));
+                client_monitoring.map(|address| choice.choose(address, None, is_sibling));
             let v1 = v1.map(|(v1, monitoring)| {
-                let port = choice.choose(v1, |_| true);
-                let monitoring_port = choice.choose(monitoring, |_| true);
+                let port = choice.choose(v1, miner_ports, |_| true);
+                let monitoring_port = choice.choose(monitoring, None, |_| true);
                 (port, SocketAddr::new(monitoring.ip(), monitoring_port))
             });
             (client, client_monitoring, v1)
@@ -248,15 +249,15 @@ impl StartPreparation {
             .await
             .map_err(Error::internal)?;
         let Some(taken) = taken else { return Ok(None) };
-        let holder = match taken.holder.clone() {
+        let named = match taken.holder {
             PortHolder::Instance(other) => {
-                match self.db.read(move |c| Ok(queries::get(c, other)?)).await? {
-                    Some((row, _, _)) => format!("the instance \"{}\"", row.name),
-                    None => "a client of another jd-manager".to_owned(),
-                }
+                self.db.read(move |c| Ok(queries::get(c, other)?)).await?
             }
-            PortHolder::Program { pid, name } => format!("{name} (pid {pid})"),
-            PortHolder::Unknown => "another program".to_owned(),
+            _ => None,
+        };
+        let holder = match named {
+            Some((row, _, _)) => format!("the instance \"{}\"", row.name),
+            None => taken.holder.to_string(),
         };
         Ok(Some((taken, holder)))
     }

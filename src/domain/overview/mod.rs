@@ -3,6 +3,7 @@
 //! This is a domain of its own because it shows those before it: instances, metrics and miners.
 //!
 //! * `config_summary`: addresses, warnings and saved changes, from the configuration.
+//! * `widget`: a summary of all instances for dashboards that cannot sign in.
 //! * `service`: reads everything. `views`: the pages, which are also their JSON.
 
 mod config_summary;
@@ -10,5 +11,6 @@ pub mod route_table;
 mod routes;
 mod service;
 pub mod views;
+mod widget;
 
 pub use service::OverviewService;

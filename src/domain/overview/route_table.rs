@@ -5,7 +5,8 @@ use axum::extract::FromRef;
 use super::routes;
 use super::service::OverviewService;
 use super::views::{ConfigurationPage, InstancePage};
-use crate::web::openapi::{PAGE, RouteTable, RouterState, get};
+use super::widget::StatusWidget;
+use crate::web::openapi::{PAGE, PROGRAMS, RouteTable, RouterState, get};
 
 /// The operations.
 pub fn routes<S>() -> RouteTable<S>
@@ -31,5 +32,17 @@ where
             )
             .gives::<ConfigurationPage>(PAGE),
             routes::configuration,
+        )
+        .add(
+            get(
+                "/widget",
+                "getWidget",
+                "Returns hashrate, miners and health of all instances together, if `public_widget` is set.",
+            )
+            .about("For dashboards that cannot sign in, in the format of Umbrel's widgets.")
+            .gives::<StatusWidget>(PROGRAMS)
+            .fails(&[404])
+            .for_anybody(),
+            routes::widget,
         )
 }

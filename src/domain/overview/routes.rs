@@ -1,11 +1,13 @@
 //! The handlers of the overview and the configuration of an instance.
 
+use axum::Json;
 use axum::extract::State;
 
 use super::service::OverviewService;
 use super::views::{InstancePage, OverviewParts};
+use super::widget::StatusWidget;
 use crate::base::ids::InstanceId;
-use crate::web::{PathId, Reply, Representation, RequestContext};
+use crate::web::{PathId, ProblemResponse, Reply, Representation, RequestContext};
 
 /// `GET /instances/{id}`.
 pub async fn show(
@@ -35,4 +37,11 @@ pub async fn configuration(
 ) -> Reply {
     want.respond_blocking(overview.configuration(id).await?)
         .await
+}
+
+/// `GET /widget`.
+pub async fn widget(
+    State(overview): State<OverviewService>,
+) -> Result<Json<StatusWidget>, ProblemResponse> {
+    Ok(Json(overview.widget().await?))
 }

@@ -2,8 +2,9 @@
 
 use super::config_summary::{ConfigSummaryView, PendingRevision};
 use super::views::{ConfigurationPage, OverviewParts};
+use super::widget::StatusWidget;
 use crate::base::clock::Timestamp;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
 use crate::domain::configs::views::notes::Warnings;
 use crate::domain::configs::{
@@ -26,6 +27,7 @@ pub struct OverviewService {
     configs: ConfigService,
     metrics: MetricService,
     miners: MinerService,
+    has_widget: bool,
 }
 
 impl OverviewService {
@@ -41,7 +43,25 @@ impl OverviewService {
             configs,
             metrics,
             miners,
+            has_widget: false,
         }
+    }
+
+    /// The same, with the widget for everybody if `has_widget`.
+    #[must_use]
+    pub fn with_widget(self, has_widget: bool) -> Self {
+        Self { has_widget, ..self }
+    }
+
+    /// The widget.
+    ///
+    /// # Errors
+    /// It is not enabled.
+    pub(super) async fn widget(&self) -> Result<StatusWidget> {
+        if !self.has_widget {
+            return Err(Error::not_found("page", "/widget"));
+        }
+        Ok(StatusWidget::of(&self.instances.list().await?))
     }
 
     /// An instance, with what its configuration says.

@@ -63,7 +63,7 @@ impl SetupService {
                 let starting = self.configs.starting().await?;
                 let listening = self
                     .instances
-                    .free_port(starting.listening_address, Vec::new())
+                    .free_miner_port(starting.listening_address, Vec::new())
                     .await?;
                 let wanted = starting
                     .monitoring_address
@@ -127,7 +127,10 @@ impl SetupService {
             }
             let others = ports.iter().enumerate().filter(|(other, _)| *other != at);
             let others = others.map(|(_, port)| *port).collect();
-            let free = self.instances.free_port(address, others).await?;
+            let free = match field {
+                "monitoring" => self.instances.free_port(address, others).await?,
+                _ => self.instances.free_miner_port(address, others).await?,
+            };
             if free != ports[at] {
                 ports[at] = free;
                 answers.set(&name, free.to_string());
@@ -141,7 +144,11 @@ impl SetupService {
     /// A free port for Stratum V1 miners that is not among `others`.
     async fn free_v1_port(&self, others: Vec<u16>) -> Result<String> {
         let usual = TranslatorSettings::starting().listening_address;
-        Ok(self.instances.free_port(usual, others).await?.to_string())
+        Ok(self
+            .instances
+            .free_miner_port(usual, others)
+            .await?
+            .to_string())
     }
 
     async fn free_name(&self) -> Result<String> {

@@ -33,7 +33,15 @@ impl SetupService {
             let Some(mut address) = address.filter(|_| is_proposed) else {
                 continue;
             };
-            address.set_port(self.instances.free_port(address, used.clone()).await?);
+            let free = match member {
+                "monitoring_address" => self.instances.free_port(address, used.clone()).await?,
+                _ => {
+                    self.instances
+                        .free_miner_port(address, used.clone())
+                        .await?
+                }
+            };
+            address.set_port(free);
             whole.config[member] = address.to_string().into();
             used.push(address.port());
         }

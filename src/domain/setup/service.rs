@@ -347,19 +347,23 @@ impl SetupService {
             if let Some(detail) = self.name_is_taken(&whole.name).await? {
                 judged.found.error("/name", detail);
             }
-            for (purpose, key) in [
-                ("miners", "listening_address"),
-                ("monitoring", "monitoring_address"),
-                ("Stratum V1 miners", "translator/listening_address"),
+            for (purpose, key, is_for_miners) in [
+                ("miners", "listening_address", true),
+                ("monitoring", "monitoring_address", false),
+                ("Stratum V1 miners", "translator/listening_address", true),
             ] {
                 let address = whole
                     .config
                     .pointer(&format!("/{key}"))
                     .and_then(Value::as_str)
                     .and_then(|text| text.parse::<SocketAddr>().ok());
-                if let Some(address) = address
-                    && let Some(detail) = self.instances.in_the_way(purpose, address).await?
-                {
+                let Some(address) = address else { continue };
+                let unreachable = || self.instances.out_of_reach(address);
+                let detail = match is_for_miners.then(unreachable).flatten() {
+                    Some(detail) => Some(detail),
+                    None => self.instances.in_the_way(purpose, address).await?,
+                };
+                if let Some(detail) = detail {
                     judged.found.error(format!("/{key}"), detail);
                 }
             }

@@ -4,11 +4,16 @@
 //! since June 2025.
 
 use serde::Deserialize;
+use std::time::Duration;
 
 use super::model::{ClientRelease, ReleaseAsset};
 use super::tags::{asset_name, is_name};
 use crate::infra::verify::digest_of;
 
+/// Number of releases to request: more than two years of them.
+pub const RELEASES: &str = "/releases?per_page=30";
+/// How long an answer is reused.
+pub const FRESH: Duration = Duration::from_secs(30);
 /// Maximum size of stored notes, bytes.
 const NOTES: usize = 32 * 1024;
 

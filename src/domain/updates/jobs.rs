@@ -61,8 +61,14 @@ pub async fn begin(
 /// Checks for releases if that is turned on and the last answer is not recent.
 async fn check_if_due(updates: &UpdateService) {
     let wanted = updates.wanted().await.unwrap_or_default();
-    // With `--client` there is nothing to update.
-    if !wanted.check_daily || updates.fixed().is_some() {
+    if !wanted.check_daily {
+        return;
+    }
+    if let Some(manager) = updates.manager() {
+        manager.check().await;
+    }
+    // With `--client` there is no client to update.
+    if updates.fixed().is_some() {
         return;
     }
     let now = Timestamp::now();

@@ -18,7 +18,7 @@
 //!   from a source into the store. `upload`: files sent with a request.
 //! * `plan`: starts a switch. `switch`: switches instances one at a time. `health_gate`: is an
 //!   instance healthy. `revert`: rolls it back. `recovery`: continues the job of a killed manager.
-//! * `job_tracker`: the job in progress. `release_check`: checks for releases. `release_status`:
+//! * `job_tracker`: the job in progress. `manager_release`: is there a newer jd-manager. `release_check`: checks for releases. `release_status`:
 //!   the status of known releases. `skips`: skipped releases. `settings`, `jobs`: automatic updates.
 //!   `service`: the use cases.
 
@@ -26,6 +26,7 @@ mod github;
 mod health_gate;
 mod job_tracker;
 mod jobs;
+mod manager_release;
 mod release_check;
 mod release_status;
 mod responses;

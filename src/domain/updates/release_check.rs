@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-use super::github;
+use super::github::{self, FRESH, RELEASES};
 use super::model::ClientRelease;
 use super::offer::choose_requested;
 use super::queries;
@@ -15,11 +15,6 @@ use super::tags::is_name;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::infra::download::{DownloadError, FetchedDocument};
-
-/// How long an answer is reused.
-const FRESH: Duration = Duration::from_secs(30);
-/// Number of releases to request: more than two years of them.
-const RELEASES: &str = "/releases?per_page=30";
 
 /// What is stored between two checks.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
@@ -53,6 +48,9 @@ impl UpdateService {
     /// # Errors
     /// The server cannot be reached, or accepts no requests now.
     pub async fn check(&self) -> Result<ReleaseStatus> {
+        if let Some(manager) = self.manager() {
+            manager.check().await;
+        }
         let _one_at_a_time = self.checking().lock().await;
         let checked = self.checked().await?;
         let now = Timestamp::now();

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 
 use super::install::{InstallRequest, check_version};
+use super::manager_release::ManagerReleaseCheck;
 use super::model::{HealthGate, JobTask, UpdateJob};
 use super::release_status::ReleaseStatus;
 use super::requests::{chosen, gate_fields, read_gate, read_order, read_release};
@@ -60,6 +61,7 @@ async fn show_page(
             .map(|e| e.to_string()),
         news: updates.news().await?,
         problem: updates.checked().await?.problem,
+        manager: updates.manager().map(ManagerReleaseCheck::answer),
         installed: updates.installed().await?,
         previous: updates.previous().await?,
         job: updates.present(),

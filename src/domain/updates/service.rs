@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::job_tracker::JobTracker;
+use super::manager_release::ManagerReleaseCheck;
 use super::model::{
     ClientOrigin, ClientRelease, ClientUser, InUse, InstalledClient, JobStage, JobTask, UpdateJob,
 };
@@ -39,6 +40,7 @@ struct UpdateServiceInner {
     store: ClientStore,
     base: String,
     fetcher: Fetcher,
+    manager: Option<ManagerReleaseCheck>,
     token_file: Option<PathBuf>,
     board: JobTracker,
     notices: ManagerNotices,
@@ -53,6 +55,8 @@ pub struct ReleaseSource {
     pub base: String,
     /// File with the token.
     pub token_file: Option<PathBuf>,
+    /// The base address of the release API of jd-manager itself; none: it is not asked.
+    pub manager: Option<String>,
 }
 
 /// The client in use.
@@ -105,7 +109,14 @@ impl UpdateService {
         let store = ClientStore::new(health.instances().source().store().to_owned());
         let fetcher = Fetcher::new(&place.base)?;
         let board = JobTracker::new(db.clone(), stop.clone());
-        let ReleaseSource { base, token_file } = place;
+        let manager = place
+            .manager
+            .as_deref()
+            .map(ManagerReleaseCheck::new)
+            .transpose()?;
+        let ReleaseSource {
+            base, token_file, ..
+        } = place;
         let checking = tokio::sync::Mutex::default();
         Ok(Self(Arc::new(UpdateServiceInner {
             db,
@@ -114,6 +125,7 @@ impl UpdateService {
             store,
             base,
             fetcher,
+            manager,
             token_file,
             board,
             notices,
@@ -153,6 +165,11 @@ impl UpdateService {
 
     pub(super) fn fetcher(&self) -> &Fetcher {
         &self.0.fetcher
+    }
+
+    /// The check for a newer jd-manager, if it is configured.
+    pub(super) fn manager(&self) -> Option<&ManagerReleaseCheck> {
+        self.0.manager.as_ref()
     }
 
     pub(super) fn checking(&self) -> &tokio::sync::Mutex<()> {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 
 use super::health_gate::length;
+use super::manager_release::ManagerRelease;
 use super::model::{
     ClientManifest, ClientRelease, HealthGate, InstalledClient, JobStage, ReleaseAsset,
     ReleaseSkip, SwitchStep, UpdateJob,
@@ -37,6 +38,9 @@ pub struct UpdatesPage {
     pub(super) news: ReleaseStatus,
     /// Why the last release check failed.
     pub(super) problem: Option<String>,
+    /// Whether there is a newer jd-manager; absent without `manager_release_api`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) manager: Option<ManagerRelease>,
     /// Installed clients, newest first.
     pub(super) installed: Vec<InstalledClient>,
     /// The version to roll back to.

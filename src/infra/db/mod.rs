@@ -10,6 +10,7 @@
 
 mod checkpoints;
 mod copies;
+mod inspection;
 mod integrity;
 mod load;
 mod marker;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use copies::{change_copy, copy, read_copy};
+pub use inspection::{DatabaseInspection, inspect};
 pub use load::load_bounded;
 pub use marker::{ForeignChanges, LostChanges, MARKER_FILE};
 pub use open::{OpenError, check_copy};

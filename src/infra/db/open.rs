@@ -86,14 +86,7 @@ pub(super) fn upgrade(
     let applied = connection
         .applied_migrations()
         .map_err(|e| judged(e.to_string()))?;
-    if let Some(version) = unknown(&applied).map_err(|e| judged(e.to_string()))? {
-        return Err(OpenError::Newer {
-            path: path.into(),
-            version,
-        });
-    }
-    let known = known().map_err(|e| judged(e.to_string()))?;
-    if !applied.is_empty() && applied.len() < known.len() {
+    if pending(&applied, path)? > 0 && !applied.is_empty() {
         copy_before_upgrade(path, data_dir)
             .map_err(|e| judged(format!("cannot create a copy before the upgrade: {e}")))?;
     }
@@ -101,6 +94,21 @@ pub(super) fn upgrade(
         .run_pending_migrations(MIGRATIONS)
         .map_err(|e| judged(e.to_string()))?;
     Ok(())
+}
+
+/// The number of migrations that are missing in `applied`.
+///
+/// # Errors
+/// `applied` contains an unknown migration.
+pub(super) fn pending(applied: &[MigrationVersion<'_>], path: &Path) -> Result<usize, OpenError> {
+    let judged = |e: Box<dyn std::error::Error + Send + Sync>| judge(path, &e.to_string());
+    if let Some(version) = unknown(applied).map_err(judged)? {
+        return Err(OpenError::Newer {
+            path: path.into(),
+            version,
+        });
+    }
+    Ok(known().map_err(judged)?.len() - applied.len())
 }
 
 /// Writes a copy of the database to `backups/`. The copy gets its name only when it is complete and
@@ -155,12 +163,7 @@ pub fn check_copy(path: &Path) -> Result<String, OpenError> {
     let applied = connection
         .applied_migrations()
         .map_err(|e| damaged(e.to_string()))?;
-    if let Some(version) = unknown(&applied).map_err(|e| damaged(e.to_string()))? {
-        return Err(OpenError::Newer {
-            path: path.into(),
-            version,
-        });
-    }
+    pending(&applied, path)?;
     applied
         .iter()
         .map(ToString::to_string)

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::values::{DurationText, LogFormat, NetworkList, OnShutdown};
+use crate::base::port_range::PortRange;
 
 /// For clap: a path, which may be empty.
 fn path_or_none() -> impl TypedValueParser<Value = PathBuf> {
@@ -37,6 +38,10 @@ pub struct SettingsInput {
     /// File with a token for the release API. The token raises the API's hourly request limit.
     #[arg(long, env = "JD_MANAGER_RELEASE_TOKEN_FILE", value_name = "FILE")]
     pub(super) release_token_file: Option<PathBuf>,
+    /// Base URL of the API that lists releases of jd-manager itself; Updates then shows newer
+    /// versions [default: none].
+    #[arg(long, env = "JD_MANAGER_MANAGER_RELEASE_API", value_name = "URL")]
+    pub(super) manager_release_api: Option<String>,
     /// What to do with running clients when jd-manager stops.
     #[arg(long, env = "JD_MANAGER_ON_SHUTDOWN", value_enum)]
     pub(super) on_shutdown: Option<OnShutdown>,
@@ -72,9 +77,17 @@ pub struct SettingsInput {
     /// Host name or IP address that miners use to reach this machine. The web pages list it first.
     #[arg(long, env = "JD_MANAGER_ADVERTISED_HOST", value_name = "HOST")]
     pub(super) advertised_host: Option<String>,
+    /// Ports for miners: new configurations and starting instances use only these. Set it if only
+    /// these ports are forwarded to this machine or container [default: any].
+    #[arg(long, env = "JD_MANAGER_MINER_PORTS", value_name = "FIRST-LAST")]
+    pub(super) miner_ports: Option<PortRange>,
     /// URL under which users reach jd-manager: scheme, host and port. Notifications link to its pages.
     #[arg(long, env = "JD_MANAGER_PUBLIC_URL", value_name = "URL")]
     pub(super) public_url: Option<String>,
+    /// Serve /widget to everybody without sign-in: hashrate, miners and health of all instances
+    /// together [default: false].
+    #[arg(long, env = "JD_MANAGER_PUBLIC_WIDGET", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(super) public_widget: Option<bool>,
     /// Days to keep the audit log [default: 365].
     #[arg(long, env = "JD_MANAGER_AUDIT_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(super) audit_days: Option<u32>,

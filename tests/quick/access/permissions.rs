@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 /// Routes that need no sign-in.
 const ANYBODY: &[(&str, &str)] = &[
     ("get", "/health"),
+    ("get", "/widget"),
     ("get", "/static/{name}"),
     ("get", "/login"),
     ("post", "/login"),

@@ -3,6 +3,7 @@
 
 mod configs;
 mod connection;
+mod doctor;
 mod health;
 mod help;
 mod hostile_server;

@@ -28,6 +28,7 @@ mod statics;
 mod translator;
 mod translator_files;
 mod trial;
+mod widget;
 
 use crate::harness::answer::Answer;
 use crate::harness::{Manager, until};

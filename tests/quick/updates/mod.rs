@@ -3,6 +3,7 @@
 
 mod install;
 mod kills;
+mod manager_release;
 mod offers;
 mod release_check;
 mod switch;

@@ -1,0 +1,4 @@
+import { sdk } from '../sdk'
+import { setPassword } from './setPassword'
+
+export const actions = sdk.Actions.of().addAction(setPassword)
