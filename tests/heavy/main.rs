@@ -1,4 +1,4 @@
-//! What needs other programs: a real client with mock peers, a browser, strace, Prometheus,
+//! What needs other programs: a real client with mock peers, a browser, strace, sshd, Prometheus,
 //! Schemathesis.
 //!
 //! `scripts/test` installs them and says where they are. One area: `cargo test --test heavy
@@ -15,3 +15,4 @@ mod database;
 mod prometheus;
 mod real_client;
 mod schemathesis;
+mod ssh;

@@ -135,6 +135,7 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
         ("/openapi", "api"),
         ("/glossary", "glossary"),
         ("/backups", "backups"),
+        ("/hosts", "hosts"),
         ("/login", "login"),
         ("/account", "account"),
         ("/users", "users"),
