@@ -2,7 +2,7 @@
 //!
 //! * [`accounts`]: `set-password` and `token`. [`demo`]: `demo`. [`doctor`]: `doctor`.
 //! * [`client`]: commands for a running manager. They use its HTTP API, not the domains or the
-//!   database.
+//!   database. `dial-stdio` lets other machines use it through SSH.
 //!
 //! `keep`, `exec`, `trial` and `simulate` are internal: small processes without an async runtime
 //! and without settings.
@@ -13,6 +13,7 @@ pub mod demo;
 pub mod doctor;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -126,6 +127,20 @@ enum CliCommand {
     },
     #[command(flatten)]
     Daily(client::ClientCommand),
+    /// Connect standard input and output to the running jd-manager, for another machine that uses it
+    /// through SSH. For a line in authorized_keys: command="jd-manager dial-stdio --role operator
+    /// --name laptop",restrict ssh-ed25519 AAAA…
+    #[command(
+        after_help = "Exit codes: 0 the connection was closed; 1 it failed; 2 usage error; 4 no jd-manager is running."
+    )]
+    DialStdio {
+        /// What the connection may do.
+        #[command(flatten)]
+        args: client::DialArgs,
+        /// The manager to connect to.
+        #[command(flatten)]
+        place: DataDirArgs,
+    },
     /// Print a shell completion script, for example: jd-manager completions bash >
     /// ~/.local/share/bash-completion/completions/jd-manager
     Completions {
@@ -175,7 +190,7 @@ enum OtherSimulator {
 
 /// Parses the command line and runs the subcommand.
 pub fn run() -> ExitCode {
-    let line = CommandLine::parse();
+    let line = CommandLine::parse_from(with_host_last(std::env::args_os().collect()));
     match line.command {
         Some(CliCommand::Openapi) => print(&api_docs::text(route_table::operation_groups())),
         // These four are small separate processes: no runtime, no settings.
@@ -212,10 +227,31 @@ pub fn run() -> ExitCode {
         Some(CliCommand::Completions { shell }) => print(&completions(shell)),
         Some(CliCommand::Man { dir }) => write_manual_pages(&dir),
         Some(CliCommand::Daily(daily)) => client::run(daily),
+        Some(CliCommand::DialStdio { args, place }) => {
+            let serve = place.serve();
+            match Settings::collect(serve.given, serve.settings.as_deref()) {
+                Ok(settings) => client::dial_stdio(&settings, args),
+                Err(e) => complain(&e.to_string(), 2),
+            }
+        }
         Some(CliCommand::Demo(serve)) => with_settings_in_one_arena(*serve, demo::demo),
         Some(CliCommand::Serve(serve)) => with_settings_in_one_arena(*serve, app::serve),
         None => with_settings_in_one_arena(line.serve, app::serve),
     }
+}
+
+/// Moves `--host HOST` from before the subcommand to the place after it, where it is an option. Options
+/// of `serve` have the place before, and they exclude subcommands.
+fn with_host_last(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let count = match arguments.get(1).map(|first| first.as_encoded_bytes()) {
+        Some(b"--host") => 2,
+        Some(first) if first.starts_with(b"--host=") => 1,
+        _ => return arguments,
+    };
+    if arguments.len() > count + 1 {
+        arguments[1..=count + 1].rotate_right(1);
+    }
+    arguments
 }
 
 /// Like [`with_settings`], but first re-executes this program with a single memory pool (arena) in

@@ -23,6 +23,8 @@ pub mod configs;
 
 pub mod mutes;
 
+pub mod hosts;
+
 pub mod instances;
 
 pub mod logs;

@@ -7,11 +7,12 @@
 //! is not managed; its folder checks whether a client can use it.
 //! `telemetry_network` is what client and translator search for miners.
 //! [`sv2_peer`] is about the servers that a client connects to: pool, job declaration server and
-//! template provider.
+//! template provider. [`openssh`] connects to jd-manager on other machines.
 
 pub mod bitcoin_core;
 pub mod jd_client;
 mod log_line;
+pub mod openssh;
 pub mod sv2_peer;
 pub mod telemetry_network;
 pub mod translator;

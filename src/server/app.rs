@@ -18,6 +18,7 @@ use crate::domain::bulk::{BulkJobs, BulkServices};
 use crate::domain::configs::{ConfigService, add_secrets};
 use crate::domain::health::routes::HealthRoutesState;
 use crate::domain::health::{self, HealthMonitor, HealthService};
+use crate::domain::hosts::HostService;
 use crate::domain::instances::list_cache::ListCache;
 use crate::domain::instances::list_page::{InstanceListServices, InstanceListState};
 use crate::domain::instances::{InstanceService, ProgramSource, ShutdownMode};
@@ -233,6 +234,11 @@ where
         mutes: alerts.mutes().clone(),
         stop: stop.clone(),
     });
+    let hosts = HostService::new(db.clone());
+    hosts
+        .start()
+        .await
+        .map_err(|e| format!("cannot read the hosts: {e}"))?;
     let state = AppState::from(AppServices {
         access,
         legacy: FirstGeneration::new(configs.clone(), instances.clone()),
@@ -263,16 +269,17 @@ where
         updates,
         alerts,
         backups,
+        hosts: hosts.clone(),
         notices,
         api: OperationSource(route_table::operation_groups),
         started: begun,
     });
-    let hosts = AllowedHosts::of(settings.listen, &own_name(), &settings.allow_hosts);
+    let allowed = AllowedHosts::of(settings.listen, &own_name(), &settings.allow_hosts);
     let has_users = state.access.has_users().await.map_err(|e| e.to_string())?;
     let app = router::router(
         state.clone(),
         frame,
-        hosts,
+        allowed,
         RateLimiter::of(settings.max_requests),
     );
 
@@ -318,6 +325,7 @@ where
     });
     // First streams and new requests stop, then the clients.
     stop.cancel();
+    hosts.stop();
     let ended = instances.end(ending);
     tokio::select! {
         () = ended => {}

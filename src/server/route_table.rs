@@ -6,8 +6,8 @@
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    access, alerts, backups, bulk, configs, health, instances, keys, legacy_api, logs, metrics,
-    miners, node, overview, setup, updates,
+    access, alerts, backups, bulk, configs, health, hosts, instances, keys, legacy_api, logs,
+    metrics, miners, node, overview, setup, updates,
 };
 use crate::server::api_docs;
 use crate::server::glossary::{self, GlossaryPage};
@@ -106,6 +106,11 @@ fn groups() -> Vec<RouteGroup> {
             "Backups",
             "Backups of all data.",
             [backups::route_table::routes()],
+        ),
+        group(
+            "Hosts",
+            "Other machines with jd-manager, over SSH.",
+            [hosts::route_table::routes()],
         ),
         group(
             "Keys",

@@ -15,6 +15,7 @@ use crate::domain::backups::Backups;
 use crate::domain::bulk::BulkJobs;
 use crate::domain::configs::ConfigService;
 use crate::domain::health::routes::HealthRoutesState;
+use crate::domain::hosts::HostService;
 use crate::domain::instances::InstanceService;
 use crate::domain::instances::list_page::InstanceListState;
 use crate::domain::legacy_api::FirstGeneration;
@@ -80,6 +81,8 @@ pub struct AppServices {
     pub alerts: Alerts,
     /// Backups.
     pub backups: Backups,
+    /// Other machines.
+    pub hosts: HostService,
     /// Problems of the manager itself.
     pub notices: ManagerNotices,
     /// The original API for a single client.
@@ -147,6 +150,7 @@ services! {
     updates: UpdateService,
     alerts: Alerts,
     backups: Backups,
+    hosts: HostService,
     legacy: FirstGeneration,
     api: OperationSource,
 }

@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use super::problem::ProblemResponse;
 use crate::base::actor::LOCAL_ACCOUNT;
 pub use crate::base::role::Role;
+use crate::base::ssh_access::SshAccess;
 
 /// The other end of a connection. Put into each request by the listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub struct Caller {
     /// The name of the user's token; `None` for a person with a session or on the
     /// server.
     pub token: Option<String>,
+    /// The connection through SSH that the request came over.
+    pub ssh: Option<SshAccess>,
     /// The role.
     pub role: Role,
     /// The address.
@@ -74,16 +77,31 @@ impl Caller {
         Self {
             name: Self::MACHINE.into(),
             token: None,
+            ssh: None,
             role: Role::Admin,
             address: peer.address,
         }
     }
 
-    /// The name for histories: user and token.
+    /// The same caller over a connection through SSH, which can only lower the role.
+    pub fn over_ssh(self, ssh: &SshAccess) -> Self {
+        Self {
+            role: self.role.min(ssh.role),
+            ssh: Some(ssh.clone()),
+            ..self
+        }
+    }
+
+    /// The name for histories: user, token and SSH key.
     pub fn title(&self) -> String {
-        match &self.token {
-            Some(token) => format!("{} (token {token})", self.name),
-            None => self.name.clone(),
+        let token = self.token.as_ref().map(|token| format!("token {token}"));
+        let key = self.ssh.as_ref().and_then(|ssh| ssh.key.as_ref());
+        let key = key.map(|key| format!("SSH key {key}"));
+        let with: Vec<String> = token.into_iter().chain(key).collect();
+        if with.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{} ({})", self.name, with.join(", "))
         }
     }
 
@@ -93,10 +111,16 @@ impl Caller {
         if self.role >= needed {
             return Ok(());
         }
+        let change = match &self.ssh {
+            Some(ssh) if ssh.role < needed => {
+                "The line of this SSH key in authorized_keys limits its role (dial-stdio --role)."
+            }
+            _ => "An admin can change roles.",
+        };
         Err(ProblemResponse::new(
             StatusCode::FORBIDDEN,
             format!(
-                "This requires the {needed} role; {} has the {} role. An admin can change roles.",
+                "This requires the {needed} role; {} has the {} role. {change}",
                 self.title(),
                 self.role
             ),

@@ -1,4 +1,4 @@
-//! What needs other programs: a real client with mock peers, a browser, strace, Prometheus,
+//! What needs other programs: a real client with mock peers, a browser, strace, sshd, Prometheus,
 //! Schemathesis, debootstrap.
 //!
 //! `scripts/test` installs them and says where they are. One area: `cargo test --test heavy
@@ -17,3 +17,4 @@ mod home_assistant;
 mod prometheus;
 mod real_client;
 mod schemathesis;
+mod ssh;

@@ -98,6 +98,9 @@ const URLS: &[(&str, &str, Offered)] = &[
         Offered::Only("application/gzip"),
     ),
     ("get post", "/backups/{id}/delete", Offered::Page),
+    ("get post", "/hosts", Offered::Page),
+    ("get delete", "/hosts/{name}", Offered::Page),
+    ("get post", "/hosts/{name}/delete", Offered::Page),
     ("get", "/metrics", Offered::Scrape),
     ("get", "/metrics/{id}", Offered::StreamAndTable),
     // For programs alone: small objects.
@@ -403,6 +406,9 @@ impl World {
             (all["making"].is_null() && all["backups"][0]["name"] == json!(backup)).then_some(())
         })
         .await;
+        // No server listens there, but it is listed.
+        let host = json!({ "name": "0.6.0", "address": "ssh://127.0.0.1:1" });
+        manager.post_json("/api/hosts", &host).await;
         // Nothing is running, so it is over at once.
         let body = json!({ "action": "stop", "all": true });
         let bulk_job: serde_json::Value = manager

@@ -217,6 +217,7 @@ fn all_pages(config: &str, id: &str) -> Vec<String> {
         "/openapi",
         "/glossary",
         "/backups",
+        "/hosts",
         "/login",
         "/account",
         "/users",

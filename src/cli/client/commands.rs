@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use super::configs::ConfigsCommand;
 use super::error::CommandError;
 use super::health::HealthArgs;
+use super::hosts::HostsCommand;
 use super::instances::InstancesCommand;
 use super::logs::LogsArgs;
 use super::miners::MinersArgs;
@@ -15,7 +16,7 @@ use super::node::NodeCommand;
 use super::output::TerminalOutput;
 use super::target::TargetArgs;
 use super::updates::UpdatesCommand;
-use super::{alerts, configs, health, instances, logs, miners, mutes, node, updates};
+use super::{alerts, configs, health, hosts, instances, logs, miners, mutes, node, updates};
 
 /// Printed below the help of each subcommand.
 const CODES: &str =
@@ -123,6 +124,20 @@ Examples:
         #[command(flatten)]
         way: TargetArgs,
     },
+    /// List, show, add and remove hosts: other machines with jd-manager, which it uses through SSH.
+    #[command(after_help = format!("{CODES}\n\nExamples:
+  jd-manager hosts
+  jd-manager hosts add ada@barn
+  jd-manager hosts show barn
+  jd-manager hosts remove barn --yes"))]
+    Hosts {
+        /// The subcommand.
+        #[command(subcommand)]
+        command: Option<HostsCommand>,
+        /// The manager to talk to.
+        #[command(flatten)]
+        way: TargetArgs,
+    },
     /// Show active alerts and mutes; mute alerts.
     #[command(after_help = format!("{CODES}\n\nExamples:
   jd-manager alerts --json | jq '.standing | length'
@@ -144,6 +159,7 @@ impl ClientCommand {
             Self::Instances { way, .. }
             | Self::Configs { way, .. }
             | Self::Health { way, .. }
+            | Self::Hosts { way, .. }
             | Self::Logs { way, .. }
             | Self::Miners { way, .. }
             | Self::Node { way, .. }
@@ -179,6 +195,7 @@ pub fn run(daily: ClientCommand) -> ExitCode {
                 configs::run(command, &manager, &mut paper).await
             }
             ClientCommand::Health { args, .. } => health::run(args, &manager, &mut paper).await,
+            ClientCommand::Hosts { command, .. } => hosts::run(command, &manager, &mut paper).await,
             ClientCommand::Logs { args, .. } => logs::run(&args, &manager, &mut paper).await,
             ClientCommand::Miners { args, .. } => miners::run(args, &manager, &mut paper).await,
             ClientCommand::Node { command, .. } => node::run(command, &manager, &mut paper).await,

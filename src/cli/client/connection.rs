@@ -1,4 +1,4 @@
-//! Connects to a running manager: through its Unix socket, the port it listens on, or a URL.
+//! Connects to a running manager: through its Unix socket, the port it listens on, a URL, or SSH.
 
 use reqwest::redirect::Policy;
 use std::fs::File;
@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
+use super::ssh_bridge::SshBridge;
 use crate::infra::http_client;
+use crate::programs::openssh::SshDestination;
 use crate::server::listener::{TlsFiles, reach};
 
 /// A connection to a manager.
@@ -21,6 +23,8 @@ pub(super) struct ApiConnection {
     pub(super) shown: String,
     /// The traffic can be read on the network: another machine, without TLS.
     pub(super) is_open: bool,
+    /// The connection to another machine through SSH.
+    pub(super) bridge: Option<SshBridge>,
     /// The socket's path refers to this open directory.
     _dir: Option<File>,
 }
@@ -56,6 +60,7 @@ impl ApiConnection {
             base: "http://localhost".into(),
             shown: path.display().to_string(),
             is_open: false,
+            bridge: None,
             _dir: Some(dir),
         }))
     }
@@ -93,6 +98,7 @@ impl ApiConnection {
             shown: base.clone(),
             base,
             is_open: false,
+            bridge: None,
             _dir: None,
         })
     }
@@ -146,6 +152,25 @@ impl ApiConnection {
             shown: base.clone(),
             base,
             is_open,
+            bridge: None,
+            _dir: None,
+        })
+    }
+
+    /// Connects to the manager on another machine through SSH. Needs the async runtime.
+    pub(super) fn by_host(host: &SshDestination) -> Result<Self, String> {
+        let bridge = SshBridge::open(host.clone())?;
+        let http = http_client::plain()
+            .redirect(Policy::none())
+            .unix_socket(bridge.socket().to_owned())
+            .build()
+            .map_err(|e| e.to_string())?;
+        Ok(Self {
+            http,
+            base: "http://localhost".into(),
+            shown: host.to_string(),
+            is_open: false,
+            bridge: Some(bridge),
             _dir: None,
         })
     }

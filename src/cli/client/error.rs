@@ -13,11 +13,16 @@ pub(super) const MISUSED: u8 = 2;
 /// The check worked, and its result is unhealthy.
 pub(super) const UNHEALTHY: u8 = 3;
 
+/// `dial-stdio`: no jd-manager is running.
+pub(super) const NO_MANAGER: u8 = 4;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(super) enum CommandError {
     /// The manager rejected the request.
     Refused(Box<ApiRefusal>),
+    /// The other machine cannot be reached: messages and the fix, line by line.
+    Unreached(Vec<String>),
     /// Anything else, in a sentence.
     Failed(String),
     /// A usage error, in a sentence.
@@ -89,13 +94,14 @@ impl CommandError {
     /// programs. Problem details from the manager stay unchanged.
     pub(super) fn message(&self, as_json: bool) -> ExitCode {
         let (code, title) = match self {
-            Self::Refused(_) | Self::Failed(_) => (FAILED, "Failed"),
+            Self::Refused(_) | Self::Unreached(_) | Self::Failed(_) => (FAILED, "Failed"),
             Self::Misused(_) => (MISUSED, "Usage error"),
             Self::Unread => (0, ""),
             Self::Reported(code) => (*code, ""),
         };
         let lines = match self {
             Self::Refused(refusal) => refusal.text(),
+            Self::Unreached(lines) => lines.clone(),
             Self::Failed(sentence) | Self::Misused(sentence) => vec![sentence.clone()],
             Self::Unread | Self::Reported(_) => Vec::new(),
         };

@@ -292,6 +292,7 @@ async fn follow(
                 return Err(trouble);
             }
             Err(CommandError::Failed(why)) => why,
+            Err(CommandError::Unreached(lines)) => lines.join(" "),
             Err(trouble) => return Err(trouble),
         };
         if !std::mem::replace(&mut is_lost, true) {

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use super::connection::{ApiConnection, because, read_text};
 use super::error::{ApiRefusal, CommandError};
+use super::ssh_bridge::SshBridge;
 use super::stream::ApiStream;
 use super::token::BearerToken;
+use crate::programs::openssh::SshFailure;
 
 /// Longer than the manager's own limit of one minute.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -176,6 +178,9 @@ impl RemoteManager {
 
     fn unreached(&self, error: &reqwest::Error) -> CommandError {
         let at = &self.connection.shown;
+        if let Some(failure) = self.connection.bridge.as_ref().and_then(SshBridge::failure) {
+            return CommandError::Unreached(ssh_lines(&failure, at));
+        }
         if error.is_timeout() {
             return self.silent();
         }
@@ -194,6 +199,12 @@ impl RemoteManager {
     fn silent(&self) -> CommandError {
         CommandError::Failed(format!("{} is not responding", self.connection.shown))
     }
+}
+
+/// The messages of ssh, line by line, and the fix.
+fn ssh_lines(failure: &SshFailure, host: &str) -> Vec<String> {
+    let messages = failure.messages.lines().map(str::to_owned);
+    messages.chain([failure.advice(host)]).collect()
 }
 
 /// The cause of a library error: the error's own text only repeats the address.

@@ -1,5 +1,5 @@
-//! Commands for a running manager: connecting to it, the health check, and the commands for daily
-//! work.
+//! Commands for a running manager: connecting to it, also for other machines (`dial-stdio`), the
+//! health check, and the commands for daily work.
 //!
 //! The commands use only the manager's HTTP API, not the domains or the database. People get tables
 //! that fit their terminal; programs (`--json`) get the API's JSON unchanged.
@@ -11,10 +11,12 @@ mod commands;
 mod configs;
 mod confirm;
 mod connection;
+mod dial_stdio;
 mod error;
 mod findings;
 mod health;
 mod healthcheck;
+mod hosts;
 mod instance;
 mod instances;
 mod jobs;
@@ -26,6 +28,7 @@ mod mutes;
 mod naming;
 mod node;
 mod output;
+mod ssh_bridge;
 mod stream;
 mod table;
 mod target;
@@ -35,4 +38,5 @@ mod token;
 mod updates;
 
 pub use commands::{ClientCommand, run};
+pub use dial_stdio::{DialArgs, dial_stdio};
 pub use healthcheck::{check_manager, healthcheck};

@@ -1,5 +1,5 @@
 //! Which manager a command talks to, and how it connects: through the Unix socket of a data
-//! directory, or through a URL.
+//! directory, through a URL, or through SSH.
 
 use clap::Args;
 use std::ffi::OsString;
@@ -10,12 +10,17 @@ use super::error::{CommandError, complain};
 use super::manager::RemoteManager;
 use super::text::plain;
 use super::token::BearerToken;
+use crate::programs::openssh::SshDestination;
 use crate::server::settings::{Settings, SettingsInput};
 
 /// The manager to talk to, and the output format.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection and output")]
 pub struct TargetArgs {
+    /// Use jd-manager on another machine through SSH: a host name, user@host, or an alias from
+    /// ~/.ssh/config. Can also be before the command.
+    #[arg(long, value_name = "HOST", global = true, conflicts_with_all = ["url", "tls_ca", "data_dir", "settings"])]
+    host: Option<SshDestination>,
     /// URL of jd-manager, such as http://127.0.0.1:3000/ [env: JD_MANAGER_URL]. Pass a token in
     /// JD_MANAGER_TOKEN or with --token-file.
     #[arg(long, value_name = "URL", global = true, conflicts_with_all = ["data_dir", "settings"])]
@@ -46,9 +51,15 @@ fn set(name: &str) -> Option<OsString> {
 }
 
 impl TargetArgs {
-    /// Connects. Flags have priority over variables: with JD_MANAGER_URL in the environment,
+    /// Connects, in the async runtime. Flags have priority over variables: with JD_MANAGER_URL in the environment,
     /// --data-dir still selects that directory.
     pub(super) fn manager(self) -> Result<RemoteManager, CommandError> {
+        if let Some(host) = self.host {
+            let by_file = self.token_file.as_deref().map(BearerToken::from_file);
+            let token = by_file.transpose().map_err(CommandError::Misused)?;
+            let connection = ApiConnection::by_host(&host).map_err(CommandError::Failed)?;
+            return Ok(RemoteManager::new(connection, token));
+        }
         let is_here = self.data_dir.is_some() || self.settings.is_some();
         let url = match self.url {
             Some(url) => Some(url),

@@ -68,7 +68,7 @@ impl LastUses {
                     match proof {
                         LoginMethod::Session(id) => queries::touch_session(c, id, at)?,
                         LoginMethod::Token(id) => queries::touch_token(c, id, at)?,
-                        LoginMethod::Connection => 0,
+                        LoginMethod::Connection | LoginMethod::Ssh => 0,
                     };
                 }
                 Ok(())

@@ -10,6 +10,7 @@ use super::model::{LoginMethod, LoginSession};
 use super::secret_token;
 use super::service::Access;
 use crate::base::error::Result;
+use crate::base::ssh_access::SshAccess;
 use crate::web::{Caller, PeerAddress};
 
 /// Headers that only proxies send.
@@ -30,6 +31,8 @@ pub struct Credentials {
     pub session: Option<String>,
     /// It came through an untrusted proxy, so its origin is unknown.
     pub is_forwarded: bool,
+    /// The connection through SSH that it came over.
+    pub ssh: Option<SshAccess>,
 }
 
 /// The name of the session cookie: over HTTPS with the prefix that prevents other hosts from setting
@@ -72,6 +75,7 @@ impl Credentials {
             token,
             session,
             is_forwarded,
+            ssh: None,
         }
     }
 }
@@ -99,6 +103,23 @@ impl Access {
     /// # Errors
     /// The rows have changed, and the database cannot be read.
     pub async fn recognise(
+        &self,
+        shown: &Credentials,
+        peer: PeerAddress,
+    ) -> Result<Authentication> {
+        let known = self.recognise_directly(shown, peer).await?;
+        let (Some(ssh), Authentication::As(caller, proof)) = (&shown.ssh, &known) else {
+            return Ok(known);
+        };
+        let proof = match proof {
+            LoginMethod::Connection => LoginMethod::Ssh,
+            other => other.clone(),
+        };
+        Ok(Authentication::As(caller.clone().over_ssh(ssh), proof))
+    }
+
+    /// The same without the limits of a connection through SSH.
+    async fn recognise_directly(
         &self,
         shown: &Credentials,
         peer: PeerAddress,
@@ -156,6 +177,7 @@ impl Access {
         let caller = Caller {
             name: token.user.clone().unwrap_or_else(|| Caller::MACHINE.into()),
             token: Some(token.name.clone()),
+            ssh: None,
             role: token.role,
             address: peer.address,
         };
@@ -184,6 +206,7 @@ impl Access {
         let caller = Caller {
             name: found.user.name.clone(),
             token: None,
+            ssh: None,
             role: found.user.role,
             address: peer.address,
         };

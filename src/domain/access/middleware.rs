@@ -55,7 +55,10 @@ where
         return next(request).await;
     };
     let peer = PeerAddress::of(request.extensions());
-    let shown = Credentials::of(request.headers(), peer);
+    let shown = Credentials {
+        ssh: request.extensions().get().cloned(),
+        ..Credentials::of(request.headers(), peer)
+    };
     let known = match access.recognise(&shown, peer).await {
         Ok(known) => known,
         Err(error) => return ProblemResponse::from(error).into_response(),

@@ -27,6 +27,8 @@ pub enum LoginMethod {
     Token(TokenId),
     /// The local connection.
     Connection,
+    /// The local connection, through SSH.
+    Ssh,
 }
 
 /// A user.

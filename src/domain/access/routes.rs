@@ -316,13 +316,17 @@ pub async fn account(
     want.respond(&account_page(&access, &caller, &proof).await?)
 }
 
-/// Only a signed-in person can change password, sessions and second factor; a token, which may be
-/// stolen, cannot.
+/// Only a signed-in person can change password, sessions, second factor and tokens; a token or an SSH
+/// key, which may be stolen, cannot.
 pub(super) fn in_person(proof: &LoginMethod) -> Result<(), ProblemResponse> {
     match proof {
         LoginMethod::Token(_) => Err(ProblemResponse::new(
             StatusCode::FORBIDDEN,
             "This is not allowed with a token. Sign in with your name and password.",
+        )),
+        LoginMethod::Ssh => Err(ProblemResponse::new(
+            StatusCode::FORBIDDEN,
+            "This is not allowed over SSH. Sign in on the web page with your name and password.",
         )),
         _ => Ok(()),
     }

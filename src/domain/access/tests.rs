@@ -186,6 +186,7 @@ async fn a_user_has_a_bounded_number_of_tokens_and_sessions() {
     let caller = Caller {
         name: "eve".into(),
         token: None,
+        ssh: None,
         role: Role::Viewer,
         address: None,
     };
@@ -263,6 +264,7 @@ async fn caller(access: &Access, token: Option<&str>, session: Option<&str>) -> 
         token: token.map(str::to_owned),
         session: session.map(str::to_owned),
         is_forwarded: false,
+        ssh: None,
     };
     match access.recognise(&shown, PeerAddress::default()).await {
         Ok(Authentication::As(caller, _)) => Some(caller),

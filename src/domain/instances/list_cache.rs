@@ -246,6 +246,7 @@ mod tests {
                 caller: Some(crate::web::Caller {
                     name: name.into(),
                     token: None,
+                    ssh: None,
                     role,
                     address: None,
                 }),

@@ -212,6 +212,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    hosts (name) {
+        name -> Text,
+        address -> Text,
+        created_at -> BigInt,
+        status -> Text,
+        since -> BigInt,
+        version -> Nullable<Text>,
+        instances -> Nullable<BigInt>,
+        running -> Nullable<BigInt>,
+        last_answer_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     instances (id) {
         id -> Text,
         name -> Text,

@@ -15,6 +15,7 @@ use super::connection::{ConnectionContext, linger};
 use super::limits::{ConnectionLimits, RateLimitedLog};
 use super::proxies::{NearEnd, TrustedProxies};
 use super::socket::UnixListenSocket;
+use super::ssh_line::{ConnectionStart, read_start};
 use super::tls::TlsState;
 use super::write_timeout::WriteTimeout;
 
@@ -40,6 +41,11 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/pla
 const ENCRYPT: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 37\r\n\
     Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n\
     This port speaks TLS. Use https://...";
+
+/// The response to a first line of `dial-stdio` that is invalid or of another version.
+const UNKNOWN_LINE: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 90\r\n\
+    Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n\
+    jd-manager dial-stdio has another version than the running jd-manager. Restart jd-manager.";
 
 /// The kind of listening socket.
 pub(super) enum IncomingStream {
@@ -67,6 +73,7 @@ impl Acceptor {
             router,
             proxies: self.proxies.clone(),
             stop: stop.clone(),
+            ssh: None,
         };
         let tell = Arc::new(Semaphore::new(TOLD_AT_ONCE));
         let mut talks = JoinSet::new();
@@ -154,14 +161,7 @@ impl Acceptor {
                 let talk = talk.clone();
                 talks.spawn(async move {
                     let _seat = seat;
-                    talk.hold(
-                        WriteTimeout::new(stream, STALL, LEAST),
-                        NearEnd {
-                            address: None,
-                            tls: false,
-                        },
-                    )
-                    .await;
+                    hold_local(stream, talk).await;
                 });
             }
         }
@@ -236,6 +236,33 @@ async fn tls_handshake(stream: TcpStream, tls: &TlsState, side: NearEnd, talk: C
     }
 }
 
+/// Serves a connection on the Unix socket. If `dial-stdio` opened it, its first line says what it may
+/// do.
+async fn hold_local(mut stream: UnixStream, mut talk: ConnectionContext) {
+    let start = tokio::select! {
+        () = talk.stop.cancelled() => return,
+        start = timeout(HANDSHAKE, read_start(&mut stream)) => start,
+    };
+    match start {
+        Ok(Ok(ConnectionStart::Request)) => {}
+        Ok(Ok(ConnectionStart::Ssh(ssh))) => talk.ssh = Some(ssh),
+        Ok(Ok(ConnectionStart::Unknown)) => {
+            if stream.write_all(UNKNOWN_LINE).await.is_ok() {
+                linger(stream).await;
+            }
+            return;
+        }
+        Ok(Err(error)) => return tracing::debug!(%error, "a local connection failed"),
+        Err(_) => return tracing::debug!("a local connection sent no request in time"),
+    }
+    let side = NearEnd {
+        address: None,
+        tls: false,
+    };
+    talk.hold(WriteTimeout::new(stream, STALL, LEAST), side)
+        .await;
+}
+
 /// Sends a response to a rejected connection, if there are not too many such responses already.
 fn say<S>(what: &'static [u8], mut stream: S, tell: &Arc<Semaphore>, talks: &mut JoinSet<()>)
 where
@@ -264,7 +291,7 @@ mod tests {
 
     #[test]
     fn what_is_said_without_a_router_is_as_long_as_it_says() {
-        for said in [FULL, ENCRYPT] {
+        for said in [FULL, ENCRYPT, UNKNOWN_LINE] {
             let text = std::str::from_utf8(said).unwrap();
             let (head, body) = text.split_once("\r\n\r\n").unwrap();
             assert!(

@@ -16,6 +16,7 @@ use tower::ServiceExt;
 use tower_http::timeout::TimeoutBody;
 
 use super::proxies::{NearEnd, TrustedProxies};
+use crate::base::ssh_access::SshAccess;
 
 /// Timeout for the headers of a request, from the end of the previous request: it also closes idle
 /// connections.
@@ -38,6 +39,8 @@ pub(super) struct ConnectionContext {
     pub(super) router: axum::Router,
     pub(super) proxies: Arc<RwLock<TrustedProxies>>,
     pub(super) stop: CancellationToken,
+    /// What a connection through SSH may do.
+    pub(super) ssh: Option<SshAccess>,
 }
 
 impl ConnectionContext {
@@ -58,6 +61,7 @@ impl ConnectionContext {
             router,
             proxies,
             stop,
+            ssh,
         } = self;
         let service = service_fn(move |request: Request<Incoming>| {
             let peer = proxies
@@ -72,6 +76,9 @@ impl ConnectionContext {
                 }
             });
             request.extensions_mut().insert(peer);
+            if let Some(ssh) = &ssh {
+                request.extensions_mut().insert(ssh.clone());
+            }
             // Boxed, so that it can be moved and the stream returned at the end.
             Box::pin(router.clone().oneshot(request))
         });

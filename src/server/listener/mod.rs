@@ -11,6 +11,7 @@ mod connection;
 mod limits;
 mod proxies;
 mod socket;
+mod ssh_line;
 mod tls;
 mod write_timeout;
 

@@ -143,6 +143,7 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
             "metrics-wrong-range",
         ),
         ("/backups", "backups"),
+        ("/hosts", "hosts"),
         ("/login", "login"),
         ("/account", "account"),
         ("/users", "users"),

@@ -1,6 +1,7 @@
 //! Users, tokens and roles, with the real program on loopback.
 
 mod audit;
+mod dial_stdio;
 mod first_login;
 mod lists;
 mod logins;

@@ -25,6 +25,7 @@ const SHOWN_TO_ADMINS: &[&str] = &[
     "/backups",
     "/backups/{id}",
     "/backups/{id}/delete",
+    "/hosts/{name}/delete",
     "/saved-configs/{id}/secret",
     // Forms that only admins can send.
     "/alerts/channels/new",

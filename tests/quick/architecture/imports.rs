@@ -26,13 +26,14 @@ const FOLDERS: [(&str, &[&str]); 8] = [
 ];
 
 /// A domain imports those before it.
-const DOMAINS: [&str; 18] = [
+const DOMAINS: [&str; 19] = [
     "vault",
     "keys",
     "access",
     "backups",
     "configs",
     "mutes",
+    "hosts",
     "instances",
     "logs",
     "node",

@@ -2,10 +2,11 @@
 
 use super::{program, run};
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "instances",
     "configs",
     "health",
+    "hosts",
     "miners",
     "node",
     "logs",

@@ -60,6 +60,7 @@ async fn world() -> (Manager, Vec<String>) {
         "/tokens",
         "/updates",
         "/backups",
+        "/hosts",
         "/login",
     ])
     .map(str::to_owned)

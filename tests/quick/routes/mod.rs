@@ -8,6 +8,7 @@ mod events;
 mod forms;
 mod glossary;
 mod health;
+mod hosts;
 mod instance_list;
 mod instances;
 mod instances_id;

@@ -1,0 +1,308 @@
+//! The use cases of hosts: list, add, remove; and their current states in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
+
+use super::model::{Host, HostReport, HostState, HostStatus, check_name};
+use super::{monitor, queries};
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, FieldError, Result};
+use crate::infra::db::{Db, WriteMode};
+use crate::programs::openssh::{OpenSsh, SshDestination, SshFailure};
+
+/// Maximum number of hosts.
+const MOST_HOSTS: usize = 200;
+/// Maximum number of handshakes at the same time. OpenSSH's server begins to drop unauthenticated
+/// connections at ten (`MaxStartups`).
+const HANDSHAKES: usize = 4;
+/// Timeout for connecting to a host, in seconds.
+const CONNECT: u64 = 5;
+/// Maximum age of the stored time of the last response.
+const STORE_AGAIN: Duration = Duration::from_secs(60);
+
+/// The hosts; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct HostService(Arc<HostRegistry>);
+
+#[derive(Debug)]
+struct HostRegistry {
+    db: Db,
+    ssh: OpenSsh,
+    /// The id of this process, by which a host is recognized as this jd-manager itself.
+    id: String,
+    handshakes: Arc<Semaphore>,
+    /// By name in lowercase.
+    hosts: Mutex<BTreeMap<String, HostEntry>>,
+    /// One host is added at a time, so that none is added twice.
+    adding: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct HostEntry {
+    host: Host,
+    state: HostState,
+    /// When the state was stored.
+    stored: Option<Instant>,
+    monitor: Option<AbortHandle>,
+}
+
+impl Drop for HostEntry {
+    fn drop(&mut self) {
+        if let Some(monitor) = &self.monitor {
+            monitor.abort();
+        }
+    }
+}
+
+impl HostService {
+    /// The hosts in the database. [`Self::start`] begins to ask them.
+    pub fn new(db: Db) -> Self {
+        Self(Arc::new(HostRegistry {
+            db,
+            ssh: OpenSsh::new(CONNECT),
+            id: uuid::Uuid::new_v4().to_string(),
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+            hosts: Mutex::default(),
+            adding: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// Reads the hosts and begins to ask each of them.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn start(&self) -> Result<()> {
+        let all = self.0.db.read(|c| Ok(queries::all(c)?)).await?;
+        for (host, state) in all {
+            self.watch(host, state);
+        }
+        Ok(())
+    }
+
+    /// Ends all monitoring.
+    pub fn stop(&self) {
+        self.hosts().clear();
+    }
+
+    fn hosts(&self) -> MutexGuard<'_, BTreeMap<String, HostEntry>> {
+        self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn watch(&self, host: Host, state: HostState) {
+        let key = host.name.to_ascii_lowercase();
+        let entry = HostEntry {
+            host: host.clone(),
+            state,
+            stored: None,
+            monitor: None,
+        };
+        let mut hosts = self.hosts();
+        hosts.insert(key.clone(), entry);
+        let task = tokio::spawn(self.clone().monitor(host));
+        if let Some(entry) = hosts.get_mut(&key) {
+            entry.monitor = Some(task.abort_handle());
+        }
+    }
+
+    /// Asks a host again and again, until the task is aborted.
+    async fn monitor(self, host: Host) {
+        let (mut failures, mut is_connected) = (0, false);
+        loop {
+            let outcome = {
+                // A new connection needs a handshake; another session on it does not.
+                let _permit = match is_connected {
+                    true => None,
+                    false => self.handshake().await,
+                };
+                monitor::ask(&self.0.ssh, &host.address).await
+            };
+            is_connected = outcome.is_ok();
+            failures = if is_connected { 0 } else { failures + 1 };
+            let status = self.record(&host, outcome).await;
+            tokio::time::sleep(monitor::pause(status, failures)).await;
+        }
+    }
+
+    /// The id of this process.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// The program `ssh`.
+    pub fn ssh(&self) -> &OpenSsh {
+        &self.0.ssh
+    }
+
+    /// Waits for a free place among the handshakes.
+    async fn handshake(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.handshakes.clone().acquire_owned().await.ok()
+    }
+
+    /// All hosts by name, with their states.
+    pub fn list(&self) -> Vec<(Host, HostState)> {
+        let hosts = self.hosts();
+        let both = |entry: &HostEntry| (entry.host.clone(), entry.state.clone());
+        hosts.values().map(both).collect()
+    }
+
+    /// A host and its state.
+    ///
+    /// # Errors
+    /// There is no host with this name.
+    pub fn get(&self, name: &str) -> Result<(Host, HostState)> {
+        let hosts = self.hosts();
+        let entry = hosts.get(&name.to_ascii_lowercase());
+        let entry = entry.ok_or_else(|| Error::not_found("host", name))?;
+        Ok((entry.host.clone(), entry.state.clone()))
+    }
+
+    /// Records what a host responded; returns its state.
+    async fn record(
+        &self,
+        host: &Host,
+        outcome: std::result::Result<HostReport, SshFailure>,
+    ) -> HostStatus {
+        let same_as = outcome
+            .as_ref()
+            .ok()
+            .and_then(|one| self.same_as(host, one));
+        let (state, is_due) = {
+            let mut hosts = self.hosts();
+            let Some(entry) = hosts.get_mut(&host.name.to_ascii_lowercase()) else {
+                return HostStatus::Connecting;
+            };
+            let next = entry.state.next(outcome, same_as, Timestamp::now());
+            let is_changed = (next.status, next.counts, &next.version)
+                != (entry.state.status, entry.state.counts, &entry.state.version);
+            if next.status != entry.state.status {
+                let failure = next.failure.as_ref().map(ToString::to_string);
+                tracing::info!(host = %host.name, status = next.status.text(), failure, "the state of a host changed");
+            }
+            let is_due = is_changed || entry.stored.is_none_or(|at| at.elapsed() >= STORE_AGAIN);
+            if is_due {
+                entry.stored = Some(Instant::now());
+            }
+            entry.state = next.clone();
+            (next, is_due)
+        };
+        let status = state.status;
+        if is_due {
+            let host = host.clone();
+            let stored = self.0.db.write_as(WriteMode::UNSYNCED, move |c| {
+                Ok(queries::set_state(c, &host, &state)?)
+            });
+            // It is stored again with the next change.
+            if let Err(error) = stored.await {
+                tracing::debug!(%error, "the state of a host was not stored");
+            }
+        }
+        status
+    }
+
+    /// The other host in the list, or this machine, with the same jd-manager.
+    fn same_as(&self, host: &Host, report: &HostReport) -> Option<String> {
+        if report.id == self.0.id {
+            return Some("this jd-manager itself".into());
+        }
+        let hosts = self.hosts();
+        let same = hosts.values().find(|entry| {
+            let is_earlier =
+                (entry.host.created_at, &entry.host.name) < (host.created_at, &host.name);
+            let id = entry.state.report.as_ref().map(|other| &other.id);
+            is_earlier && entry.host.name != host.name && id == Some(&report.id)
+        });
+        same.map(|entry| entry.host.name.clone())
+    }
+
+    /// Adds a host after connecting to it. It is added even if that fails, so that its page shows what
+    /// is missing.
+    ///
+    /// # Errors
+    /// The name is invalid; the name or the address is in use; it is this jd-manager itself or a host in
+    /// the list; there are too many.
+    pub async fn add(&self, name: String, address: SshDestination) -> Result<(Host, HostState)> {
+        check_name(&name).map_err(|error| Error::Invalid(vec![error]))?;
+        let _adding = self.0.adding.lock().await;
+        self.check_new(&name, &address).await?;
+        let host = Host {
+            name,
+            address,
+            created_at: Timestamp::now(),
+        };
+        let outcome = {
+            let _permit = self.handshake().await;
+            monitor::ask(&self.0.ssh, &host.address).await
+        };
+        let same = outcome
+            .as_ref()
+            .ok()
+            .and_then(|one| self.same_as(&host, one));
+        if let Some(same) = same {
+            return Err(Error::Conflict(format!(
+                "The jd-manager at {} is {same}. It cannot be added again.",
+                host.address
+            )));
+        }
+        let now = Timestamp::now();
+        let state = HostState::new(now).next(outcome, None, now);
+        let row = (host.clone(), state.clone());
+        self.0
+            .db
+            .write(move |c| Ok(queries::insert(c, &row.0, &row.1)?))
+            .await?;
+        self.watch(host.clone(), state.clone());
+        Ok((host, state))
+    }
+
+    async fn check_new(&self, name: &str, address: &SshDestination) -> Result<()> {
+        let known = self.list();
+        if known.len() >= MOST_HOSTS {
+            return Err(Error::Conflict(format!(
+                "There are already {MOST_HOSTS} hosts. Remove one first."
+            )));
+        }
+        if known
+            .iter()
+            .any(|(host, _)| host.name.eq_ignore_ascii_case(name))
+        {
+            return Err(Error::Conflict(format!(
+                "A host named {name} already exists. Choose another name."
+            )));
+        }
+        let target = self.0.ssh.target(address).await;
+        for (host, _) in known {
+            let is_same = host.address == *address || {
+                let other = self.0.ssh.target(&host.address).await;
+                target
+                    .as_ref()
+                    .zip(other.as_ref())
+                    .is_some_and(|(a, b)| a.is_same_account(b))
+            };
+            if is_same {
+                let detail = format!("{address} is the address of the host {}.", host.name);
+                return Err(Error::Invalid(vec![FieldError::new("/address", detail)]));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a host and closes its connection.
+    ///
+    /// # Errors
+    /// There is no host with this name.
+    pub async fn remove(&self, name: &str) -> Result<Host> {
+        let (host, _) = self.get(name)?;
+        let key = host.name.clone();
+        self.0
+            .db
+            .write(move |c| Ok(queries::delete(c, &key)?))
+            .await?;
+        let removed = self.hosts().remove(&name.to_ascii_lowercase());
+        drop(removed);
+        self.0.ssh.close(&host.address).await;
+        Ok(host)
+    }
+}
