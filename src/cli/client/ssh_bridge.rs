@@ -80,6 +80,8 @@ async fn serve(listener: UnixListener, to: SshDestination, failure: LastFailure)
                 Err(failed) => Err(failed),
             };
             if let Err(failed) = outcome {
+                // Its command would stay the same for a minute, even if authorized_keys is fixed.
+                ssh.close(&to).await;
                 record(&failure, Some(failed));
             }
         });

@@ -21,15 +21,20 @@ const LIMIT: Duration = Duration::from_secs(8);
 /// # Errors
 /// There is no usable jd-manager in time.
 pub async fn ask(ssh: &OpenSsh, to: &SshDestination) -> Result<HostReport, SshFailure> {
-    if let Ok(outcome) = timeout(LIMIT, remote::ask(ssh, to)).await {
-        return outcome;
+    let outcome = timeout(LIMIT, remote::ask(ssh, to))
+        .await
+        .unwrap_or_else(|_| {
+            Err(SshFailure {
+                kind: SshFailureKind::Unreachable,
+                messages: format!("There was no response within {} s.", LIMIT.as_secs()),
+            })
+        });
+    if outcome.is_err() {
+        // The shared connection may be dead. Its command also stays the one of authorized_keys at the
+        // time of the login, even if the line is fixed.
+        ssh.close(to).await;
     }
-    // The shared connection may be dead. The next session opens another one.
-    ssh.close(to).await;
-    Err(SshFailure {
-        kind: SshFailureKind::Unreachable,
-        messages: format!("There was no response within {} s.", LIMIT.as_secs()),
-    })
+    outcome
 }
 
 /// The pause before the next attempt: ±20%, so that hosts that were lost together do not return

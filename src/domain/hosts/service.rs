@@ -77,7 +77,7 @@ impl HostService {
     pub async fn start(&self) -> Result<()> {
         let all = self.0.db.read(|c| Ok(queries::all(c)?)).await?;
         for (host, state) in all {
-            self.watch(host, state);
+            self.watch(host, state, Duration::ZERO);
         }
         Ok(())
     }
@@ -91,7 +91,7 @@ impl HostService {
         self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn watch(&self, host: Host, state: HostState) {
+    fn watch(&self, host: Host, state: HostState, delay: Duration) {
         let key = host.name.to_ascii_lowercase();
         let entry = HostEntry {
             host: host.clone(),
@@ -101,14 +101,15 @@ impl HostService {
         };
         let mut hosts = self.hosts();
         hosts.insert(key.clone(), entry);
-        let task = tokio::spawn(self.clone().monitor(host));
+        let task = tokio::spawn(self.clone().monitor(host, delay));
         if let Some(entry) = hosts.get_mut(&key) {
             entry.monitor = Some(task.abort_handle());
         }
     }
 
-    /// Asks a host again and again, until the task is aborted.
-    async fn monitor(self, host: Host) {
+    /// Asks a host again and again after this delay, until the task is aborted.
+    async fn monitor(self, host: Host, delay: Duration) {
+        tokio::time::sleep(delay).await;
         let (mut failures, mut is_connected) = (0, false);
         loop {
             let outcome = {
@@ -253,7 +254,8 @@ impl HostService {
             .db
             .write(move |c| Ok(queries::insert(c, &row.0, &row.1)?))
             .await?;
-        self.watch(host.clone(), state.clone());
+        // It was asked just now.
+        self.watch(host.clone(), state.clone(), monitor::pause(state.status, 0));
         Ok((host, state))
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Maximum number of lines of ssh's messages that are shown.
-const MOST_LINES: usize = 12;
+const MOST_LINES: usize = 20;
 
 /// A failed session.
 #[derive(Clone, Debug, PartialEq, Eq)]

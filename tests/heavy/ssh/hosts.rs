@@ -70,6 +70,7 @@ async fn a_lost_connection_is_shown_and_recovers_without_help() {
     until_status(&hub, "ok").await;
     // Another command.
     sshd.force("echo Welcome");
+    sshd.disconnect();
     until_status(&hub, "no-manager").await;
     sshd.force(&forced(&barn, "viewer"));
     until_status(&hub, "ok").await;
