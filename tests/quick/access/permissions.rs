@@ -71,6 +71,7 @@ const OF_OPERATORS: &[(&str, &str)] = &[
     ("post", "/instances/{id}/restart"),
     ("post", "/instances/actions"),
     ("post", "/jobs/{id}/cancel"),
+    ("post", "/jobs/{id}/dismiss"),
     ("post", "/jdc/start"),
     ("post", "/jdc/stop"),
     ("post", "/jdc/restart"),
