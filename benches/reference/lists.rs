@@ -181,7 +181,12 @@ async fn compare(manager: SocketAddr, bare: &[SocketAddr], form: BenchForm) -> b
         if check.path == PART {
             // A part must not cost more than the whole list.
             let of_whole = own / whole.unwrap_or(own) * 100.0;
-            report_at_least(&format!("{name}, jd-manager"), of_whole, "% of the whole list", 95.0);
+            report_at_least(
+                &format!("{name}, jd-manager"),
+                of_whole,
+                "% of the whole list",
+                95.0,
+            );
         } else if check.path == WHOLE && whole.is_none() {
             whole = Some(own);
         }
