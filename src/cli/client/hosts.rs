@@ -148,7 +148,7 @@ impl ApiHostSetup {
             "Line for ~/.ssh/authorized_keys of the user that runs jd-manager on the host:",
         )?;
         paper.line(&in_line(&self.authorized_keys))?;
-        paper.line("If the host has the Debian package, line for /root/.ssh/authorized_keys instead (address root@…):")?;
+        paper.line("If the host has the Debian package, line for ~/.ssh/authorized_keys of root instead (address root@…):")?;
         paper.line(&in_line(&self.authorized_keys_package))
     }
 }

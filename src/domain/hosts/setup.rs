@@ -14,7 +14,7 @@ pub struct HostSetup {
     pub public_key: Option<String>,
     /// The line for `~/.ssh/authorized_keys` of the user that runs jd-manager on the host.
     pub authorized_keys: String,
-    /// The same for `/root/.ssh/authorized_keys`, if the host has the Debian package.
+    /// The same for `~/.ssh/authorized_keys` of root, if the host has the Debian package.
     pub authorized_keys_package: String,
 }
 

@@ -65,7 +65,7 @@ impl HostRow {
             )),
             HostStatus::Duplicate => state.same_as.as_ref().map(|same| {
                 format!(
-                    "The jd-manager at {} is {same}. Remove one of them.",
+                    "The jd-manager at {} is {same}. Remove it here.",
                     host.address
                 )
             }),

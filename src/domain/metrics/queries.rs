@@ -149,7 +149,7 @@ pub fn series_ids(
 ) -> QueryResult<Vec<Option<i64>>> {
     let text = format!(
         "SELECT metric_type, id FROM metric_series WHERE instance_id = ? AND metric_type IN ({})",
-        placeholders(names.len())
+        question_marks(names.len())
     );
     let mut statement = CachedStatement::<(Text, BigInt)>::new(text).text(instance);
     for name in names {
@@ -160,7 +160,7 @@ pub fn series_ids(
 }
 
 /// `count` question marks.
-fn placeholders(count: usize) -> String {
+fn question_marks(count: usize) -> String {
     vec!["?"; count].join(", ")
 }
 
@@ -349,7 +349,7 @@ pub(super) fn totals(
     series: &[i64],
     (from, to): (i64, i64),
 ) -> QueryResult<Vec<(i64, SampleBucket)>> {
-    let numbers = placeholders(series.len());
+    let numbers = question_marks(series.len());
     let load = |db: &mut Db, text: String, first: [i64; 2], last: &[i64]| {
         let mut statement =
             CachedStatement::<(BigInt, BigInt, BigInt, Double, Double, Double)>::new(text);

@@ -22,7 +22,7 @@ pub fn control_dir() -> Result<PathBuf, String> {
                 && dir.as_os_str().len() <= LONGEST
                 && dir.parent().is_some_and(Path::is_dir)
         })
-        .unwrap_or_else(|| PathBuf::from(format!("/tmp/jd-manager-{uid}")));
+        .unwrap_or_else(|| Path::new("/tmp").join(format!("jd-manager-{uid}")));
     check(&dir, uid).map_err(|e| {
         format!(
             "cannot use {} for SSH connections: {e}. It must be a directory that only you can open.",

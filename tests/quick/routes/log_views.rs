@@ -77,7 +77,7 @@ async fn logs_of_several_instances_are_one_in_the_order_of_time() {
         json!({ "id": farm[1].0, "name": "attic" })
     );
     // By name, by id, by tag; several of one parameter mean any of them.
-    let by = |query: &str| manager.json(&format!("/api/logs?{query}"));
+    let by = async |query: &str| manager.json(&format!("/api/logs?{query}")).await;
     let barn: Vec<u64> = (0..60).step_by(3).collect();
     assert_eq!(seconds(&by("instance=barn").await), barn);
     assert_eq!(seconds(&by(&format!("instance={}", farm[0].0)).await), barn);
