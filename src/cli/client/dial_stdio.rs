@@ -88,6 +88,8 @@ fn copy(mut socket: UnixStream, access: &SshAccess) -> std::io::Result<()> {
             Ok(0) => return Ok(()),
             Ok(count) => count,
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            // jd-manager stopped before it read everything.
+            Err(e) if e.kind() == ErrorKind::ConnectionReset => return Ok(()),
             Err(e) => return Err(e),
         };
         // Standard output waits for a line break otherwise.

@@ -349,10 +349,13 @@ impl LogPart {
 
     /// The address of a part of this view as a page.
     fn address(&self, name: &str, place: impl ToString) -> String {
-        let place = place.to_string();
+        let (place, count) = (place.to_string(), self.query.count.to_string());
         let mut first = vec![(name, place.as_str())];
         if self.query.is_unwrapped {
             first.push(("wrap", "off"));
+        }
+        if self.query.has_count {
+            first.push(("count", &count));
         }
         format!("{}?{}", self.path(), self.query(&first))
     }
@@ -366,7 +369,11 @@ impl LogPart {
             LogPosition::At(_) | LogPosition::Line(..) => Some(("at", self.query.at.clone())),
         };
         let wrap = if self.query.is_unwrapped { "on" } else { "off" };
+        let count = self.query.count.to_string();
         let mut first = vec![("wrap", wrap)];
+        if self.query.has_count {
+            first.push(("count", &count));
+        }
         first.extend(place.as_ref().map(|(name, place)| (*name, place.as_str())));
         format!("{}?{}", self.path(), self.query(&first))
     }

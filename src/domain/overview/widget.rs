@@ -47,7 +47,7 @@ impl StatusWidget {
             value.map_or_else(|| "–".to_owned(), |value| format_value(unit, value))
         };
         let rate = text(Unit::HashesPerSecond, hashrate);
-        let (rate, unit) = rate.split_once(' ').unwrap_or((&rate, ""));
+        let (rate, unit) = rate.split_once('\u{a0}').unwrap_or((&rate, ""));
         let item = |title, text: &str, subtext: &str| WidgetItem {
             title,
             text: text.into(),

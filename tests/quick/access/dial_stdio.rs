@@ -93,7 +93,7 @@ async fn a_viewers_connection_changes_nothing_on_any_route() {
         // The same as the machine's own user is not rejected for its role.
         if !is_by_password && path != "/logout" {
             let answer = answer_to(&manager, &[], &request("GET", &path, "", ""));
-            assert_ne!(status(&answer), 403, "{path}: {answer}");
+            assert!(!answer.contains(" has the "), "{path}: {answer}");
         }
     }
     let answer = answer_to(
@@ -146,9 +146,28 @@ async fn an_operators_connection_acts_under_the_name_of_its_key() {
             && answer.contains("this machine (token deploy, SSH key ada@laptop) has the operator"),
         "{answer}"
     );
-    let log = answer_to(&manager, &[], &request("GET", "/api/audit", "", ""));
-    let log: Value = serde_json::from_str(log.split("\r\n\r\n").nth(1).unwrap()).unwrap();
-    let seen: Vec<_> = log["entries"].as_array().unwrap().iter().take(3).collect();
+    // Rejections are written a little later.
+    let log = until("the rejections are in the audit log", || async {
+        let log = answer_to(&manager, &[], &request("GET", "/api/audit", "", ""));
+        let log: Value = serde_json::from_str(log.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+        let is_by_key = |entry: &&Value| entry["actor"].as_str().unwrap().contains("SSH key");
+        (log["entries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(is_by_key)
+            .count()
+            == 3)
+            .then_some(log)
+    })
+    .await;
+    let is_by_key = |entry: &&Value| entry["actor"].as_str().unwrap().contains("SSH key");
+    let seen: Vec<&Value> = log["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(is_by_key)
+        .collect();
     let actor = |n: usize| {
         (
             seen[n]["actor"].as_str().unwrap(),
@@ -189,9 +208,14 @@ async fn the_other_end_cannot_choose_its_role() {
         assert_eq!(status(&answer), 400, "{line:?}: {answer}");
     }
     // Several requests on one connection have the same role.
-    let keep = create.replace("Connection: close\r\n", "");
-    let answer = answer_to(&manager, &["--role", "viewer"], &format!("{keep}{create}"));
-    assert_eq!(answer.matches("HTTP/1.1 403 ").count(), 2, "{answer}");
+    let keep = request("GET", "/api/instances", "", "").replace("Connection: close\r\n", "");
+    let answer = answer_to(
+        &manager,
+        &["--role", "viewer"],
+        &format!("{keep}{keep}{create}"),
+    );
+    assert_eq!(answer.matches("HTTP/1.1 200 ").count(), 2, "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 403 ").count(), 1, "{answer}");
     // Lines of other versions are rejected with advice.
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     for line in ["dial-stdio 2 admin\n", "d\n", &"d".repeat(200)] {
