@@ -150,7 +150,7 @@ async fn filters_hold_for_what_arrives_live() {
         .go(&manager.url(&format!("/instances/{id}/logs")))
         .await;
     browser.fill("#q", "line n=").await;
-    browser.press("Filter").await;
+    browser.press("Show").await;
     browser
         .until("the filter is set", "return location.search.includes('q=')")
         .await;
@@ -171,7 +171,7 @@ async fn filters_hold_for_what_arrives_live() {
         .until("the filter is off", "return !location.search")
         .await;
     browser.choose("#level", "WARN").await;
-    browser.press("Filter").await;
+    browser.press("Show").await;
     browser
         .until(
             "the filter is set",
