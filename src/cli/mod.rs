@@ -126,7 +126,7 @@ enum CliCommand {
         command: TokenCommand,
     },
     #[command(flatten)]
-    Daily(client::ClientCommand),
+    Daily(Box<client::ClientCommand>),
     /// Connect standard input and output to the running jd-manager, for another machine that uses it
     /// through SSH. For a line in authorized_keys: command="jd-manager dial-stdio --role operator
     /// --name laptop",restrict ssh-ed25519 AAAA…
@@ -226,7 +226,7 @@ pub fn run() -> ExitCode {
         }
         Some(CliCommand::Completions { shell }) => print(&completions(shell)),
         Some(CliCommand::Man { dir }) => write_manual_pages(&dir),
-        Some(CliCommand::Daily(daily)) => client::run(daily),
+        Some(CliCommand::Daily(daily)) => client::run(*daily),
         Some(CliCommand::DialStdio { args, place }) => {
             let serve = place.serve();
             match Settings::collect(serve.given, serve.settings.as_deref()) {

@@ -48,7 +48,7 @@ pub(super) async fn run(
     for job in &jobs {
         table.row(vec![
             TableCell::new(&job.title),
-            TableCell::new(&job.total.to_string()),
+            TableCell::new(job.total.to_string()),
             TableCell::new(&job.stage),
             TableCell::new(&job.message),
             TableCell::or_dash(age(job.created_at.as_deref()).map(|age| format!("{age} ago"))),

@@ -221,10 +221,10 @@ async fn list(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(),
     ]);
     for mute in &mutes {
         table.row(vec![
-            TableCell::new(&mute.what()),
+            TableCell::new(mute.what()),
             TableCell::new(&mute.state),
-            TableCell::new(&time(mute.from.as_deref())),
-            TableCell::new(&time(mute.until.as_deref())),
+            TableCell::new(time(mute.from.as_deref())),
+            TableCell::new(time(mute.until.as_deref())),
             TableCell::new(&mute.comment),
         ]);
     }
