@@ -88,7 +88,7 @@ async fn every_command_works_over_one_connection() {
         (newest["actor"].as_str(), newest["deed"].as_str()),
         (
             Some("this machine (SSH key laptop)"),
-            Some("stopped an instance")
+            Some("stopped several instances")
         ),
         "{log}"
     );
