@@ -349,13 +349,10 @@ impl LogPart {
 
     /// The address of a part of this view as a page.
     fn address(&self, name: &str, place: impl ToString) -> String {
-        let (place, count) = (place.to_string(), self.query.count.to_string());
+        let place = place.to_string();
         let mut first = vec![(name, place.as_str())];
         if self.query.is_unwrapped {
             first.push(("wrap", "off"));
-        }
-        if self.query.has_count {
-            first.push(("count", &count));
         }
         format!("{}?{}", self.path(), self.query(&first))
     }
