@@ -1116,8 +1116,11 @@ async fn a_proposed_port_that_was_taken_meanwhile_is_replaced_unless_it_was_chan
         ),
         (listening.clone(), monitoring.clone())
     );
+    // If another test took the port first, it is taken as well.
     let hold = |port: &str| {
-        std::net::TcpListener::bind(("0.0.0.0", port.parse::<u16>().unwrap())).unwrap()
+        let held = std::net::TcpListener::bind(("0.0.0.0", port.parse::<u16>().unwrap()));
+        held.map_err(|e| assert_eq!(e.kind(), std::io::ErrorKind::AddrInUse))
+            .ok()
     };
     let fields = [
         ("name", "barn"),
