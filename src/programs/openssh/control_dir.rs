@@ -1,5 +1,5 @@
-//! The directory for shared connections (`ControlPath`): short, because it contains Unix sockets,
-//! and only for this user, because whoever opens such a socket uses the connection.
+//! The directory for shared connections (`ControlPath`). Its path is short, because it contains Unix
+//! sockets. Only this user can open it: a process that opens a socket there can use the connection.
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};

@@ -3,7 +3,7 @@
 //!
 //! All sessions to a machine share one connection (`ControlMaster`), which stays open for a minute
 //! after the last one. If the machine allows only one session per connection (`MaxSessions 1`), ssh
-//! opens another connection by itself.
+//! uses a new connection for each further session.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
