@@ -23,8 +23,6 @@ pub mod configs;
 
 pub mod mutes;
 
-pub mod hosts;
-
 pub mod instances;
 
 pub mod logs;
@@ -40,6 +38,8 @@ pub mod miners;
 pub mod overview;
 
 pub mod health;
+
+pub mod hosts;
 
 pub mod updates;
 

@@ -228,17 +228,18 @@ where
         stop: stop.clone(),
     };
     let instance_lists = InstanceListState::from(instance_lists);
-    let bulk = BulkJobs::new(BulkServices {
-        db: db.clone(),
-        lists: instance_lists.clone(),
-        mutes: alerts.mutes().clone(),
-        stop: stop.clone(),
-    });
-    let hosts = HostService::new(db.clone());
+    let hosts = HostService::new(db.clone(), instances.clone());
     hosts
         .start()
         .await
         .map_err(|e| format!("cannot read the hosts: {e}"))?;
+    let bulk = BulkJobs::new(BulkServices {
+        db: db.clone(),
+        lists: instance_lists.clone(),
+        mutes: alerts.mutes().clone(),
+        hosts: hosts.clone(),
+        stop: stop.clone(),
+    });
     let state = AppState::from(AppServices {
         access,
         legacy: FirstGeneration::new(configs.clone(), instances.clone()),

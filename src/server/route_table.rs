@@ -110,7 +110,10 @@ fn groups() -> Vec<RouteGroup> {
         group(
             "Hosts",
             "Other machines with jd-manager, over SSH.",
-            [hosts::route_table::routes()],
+            [
+                hosts::route_table::routes(),
+                hosts::instance_route_table::routes(),
+            ],
         ),
         group(
             "Keys",

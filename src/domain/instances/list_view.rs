@@ -3,12 +3,12 @@
 use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use strum::IntoEnumIterator;
 
 use super::display::{capitalised, state_text};
-use super::list_extras::{HEALTH_WORDS, JobMention, ListStats};
-use super::list_filter::{InstanceFilter, LONGEST_SEARCH};
+use super::list_extras::{HEALTH_WORDS, HostMention, JobMention, ListStats};
+use super::list_filter::{InstanceFilter, LONGEST_SEARCH, THIS_MACHINE};
 use super::list_groups::{GroupHeader, ListGroup};
 use super::list_query::{ListColumn, ListQuery, PAGE_LIMIT, SortKey, natural_order};
 use super::miner_address::{MinerAddress, MinerProtocol};
@@ -91,6 +91,8 @@ pub struct PageNotes {
     pub news: Option<String>,
     /// Actions on several instances.
     pub jobs: Vec<JobMention>,
+    /// Problems with hosts.
+    pub hosts: Vec<HostMention>,
     /// Problems with jd-manager.
     pub notices: Vec<ManagerNotice>,
 }
@@ -123,7 +125,7 @@ pub struct FleetSummary {
 impl FleetSummary {
     /// Of these instances.
     pub fn of(all: &[Instance]) -> Self {
-        let count = |state| all.iter().filter(|i| i.status == state).count();
+        let count = |state| all.iter().filter(|i| i.is_in(state)).count();
         let with_problem = || all.iter().filter(|i| i.has_problem());
         Self {
             count: all.len(),
@@ -144,6 +146,8 @@ pub struct FilterChoices {
     versions: Vec<String>,
     /// By name.
     configs: Vec<(ConfigId, String)>,
+    /// Other hosts.
+    hosts: Vec<String>,
 }
 
 impl FilterChoices {
@@ -151,6 +155,7 @@ impl FilterChoices {
     pub fn of(all: &[Instance]) -> Self {
         let (mut tags, mut versions, mut configs) =
             (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let hosts: BTreeSet<&String> = all.iter().filter_map(|one| one.host.as_ref()).collect();
         for instance in all {
             for tag in instance.tags.iter() {
                 tags.entry(tag.to_lowercase()).or_insert(tag);
@@ -172,6 +177,7 @@ impl FilterChoices {
                 .map(text)
                 .collect(),
             configs: configs.map(|(name, id)| (id, name.clone())).collect(),
+            hosts: hosts.into_iter().cloned().collect(),
         }
     }
 }
@@ -420,6 +426,12 @@ impl InstanceListPage {
                 configs.collect(),
             ),
         ];
+        if !self.choices.hosts.is_empty() {
+            let here = (THIS_MACHINE.to_owned(), "this machine".to_owned());
+            let hosts = same(&self.choices.hosts).into_iter();
+            let hosts = std::iter::once(here).chain(hosts).collect();
+            fields.push(field("host", "Host", "Any host", hosts));
+        }
         fields.retain(|field| !field.options.is_empty());
         fields
     }

@@ -72,9 +72,11 @@ pub mod views;
 
 pub use client_marks::{ClientMark, rollback_note, switch_note};
 pub use display::{TRANSLATOR_RETRIES, size_text};
-pub use draft::{InstanceDraft, is_version_name, read_tags};
+pub use draft::{InstanceDraft, instance_fields, is_version_name, read_tags};
 pub use history::{InstanceEvent, KEEPER_LOST};
-pub use list_extras::{HealthSummary, JobMention, ListExtras, ListStats, rejected_text};
+pub use list_extras::{
+    HealthSummary, HostInstances, JobMention, ListExtras, ListStats, rejected_text,
+};
 pub use list_filter::{InstanceFilter, filter_fields};
 pub use list_query::natural_order;
 pub use miner_address::{MinerAddress, MinerProtocol};

@@ -147,6 +147,13 @@ impl InstanceService {
         self.supervisor.changes()
     }
 
+    /// Tells readers of lists that these instances of other hosts have changed.
+    pub fn announce_all(&self, ids: impl IntoIterator<Item = InstanceId>) {
+        for id in ids {
+            self.supervisor.announce(id);
+        }
+    }
+
     /// The directory of the client's log files of an instance.
     pub fn log_dir(&self, id: InstanceId) -> PathBuf {
         self.program_log_dir(id, ProgramName::Client)

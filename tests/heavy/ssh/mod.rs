@@ -2,6 +2,7 @@
 
 mod commands;
 mod hosts;
+mod instances;
 mod sshd;
 
 use crate::harness::{Manager, PROGRAM};
