@@ -43,6 +43,8 @@ pub mod hosts;
 
 pub mod updates;
 
+pub mod rollouts;
+
 pub mod alerts;
 
 pub mod bulk;

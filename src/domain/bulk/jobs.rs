@@ -1,23 +1,21 @@
 //! Runs actions on several instances: a few at a time, with a result for each. Jobs in progress are in
 //! memory; each change is also stored, so that the next manager knows what was done.
 
-use axum::body::to_bytes;
-use axum::http::Method;
 use futures_util::{StreamExt, stream};
-use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::action::BulkAction;
+use super::host_action::act_on_host;
 use super::model::{BulkItemResult, BulkJob, BulkStage, BulkStepState};
 use super::queries;
 use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{InstanceId, JobId};
-use crate::domain::hosts::{HostService, RemoteRequest};
+use crate::domain::hosts::HostService;
 use crate::domain::instances::list_page::InstanceListState;
 use crate::domain::instances::{Instance, InstanceDraft, JobMention, STOP_PATIENCE};
 use crate::domain::mutes::MuteService;
@@ -29,8 +27,6 @@ use crate::keeper::machine::InstanceState;
 const MOST_AT_ONCE: usize = 8;
 /// Maximum number of jobs in progress.
 const MOST_JOBS: usize = 20;
-/// The largest response of a host that is read, in bytes.
-const LARGEST_RESPONSE: usize = 1 << 20;
 /// Number of stored jobs.
 const MOST_STORED: i64 = 200;
 /// How long lists mention a finished job that did not succeed.
@@ -487,8 +483,8 @@ impl BulkJobs {
         is_alone: bool,
     ) -> Result<(BulkStepState, Option<InstanceState>, String)> {
         let instances = &self.0.services.lists.instances;
-        if let Some(instance) = instances.glances().remote_instance(id) {
-            return self.act_on_host(instance, action).await;
+        if let Some(instance) = instances.remote().get(id) {
+            return act_on_host(&self.0.services.hosts, instance, action).await;
         }
         let instance = instances.get(id).await?;
         // Who starts a single instance that already runs gets the error that it always had.
@@ -518,53 +514,6 @@ impl BulkJobs {
             }
         };
         Ok((BulkStepState::Done, Some(outcome.status), outcome.message))
-    }
-
-    /// Acts on an instance of another host: sends one request, and returns what the host responds.
-    async fn act_on_host(
-        &self,
-        instance: Instance,
-        action: &BulkAction,
-    ) -> Result<(BulkStepState, Option<InstanceState>, String)> {
-        if let Some(obstacle) = action.obstacle(&instance) {
-            return Ok((BulkStepState::Skipped, Some(instance.status), obstacle));
-        }
-        let Some(host) = &instance.host else {
-            return Err(Error::not_found("instance", instance.id));
-        };
-        let (method, rest, body) = match action {
-            BulkAction::Start => (Method::POST, "/start", json!({})),
-            BulkAction::Stop => (Method::POST, "/stop", json!({})),
-            BulkAction::Restart => (Method::POST, "/restart", json!({})),
-            BulkAction::Autostart { enabled } => {
-                (Method::PATCH, "", json!({ "autostart": enabled }))
-            }
-            BulkAction::Tag { add, remove } => {
-                let tags = instance.tags.changed(add, remove);
-                let tags = tags.map_err(|detail| Error::invalid("/add", detail))?;
-                (Method::PATCH, "", json!({ "tags": tags }))
-            }
-            // Its obstacle says so.
-            BulkAction::Configure { .. }
-            | BulkAction::Version { .. }
-            | BulkAction::Delete
-            | BulkAction::Mute(_) => return Err(Error::not_found("instance", instance.id)),
-        };
-        let path = format!("/api/instances/{}{rest}", instance.id);
-        let request = RemoteRequest::json(method, path, body.to_string().into());
-        let response = self.0.services.hosts.send(host, request).await?;
-        let is_success = response.status().is_success();
-        let body = to_bytes(response.into_body(), LARGEST_RESPONSE).await;
-        let body = body
-            .ok()
-            .and_then(|body| serde_json::from_slice(&body).ok());
-        let body: Value = body.unwrap_or_default();
-        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-        if !is_success {
-            return Err(Error::Conflict(text("detail")));
-        }
-        let status = body["status"].as_str().and_then(|text| text.parse().ok());
-        Ok((BulkStepState::Done, status, text("message")))
     }
 
     /// Changes settings of an instance, and returns the result as text.

@@ -124,6 +124,8 @@ pub struct HostReport {
     pub clock_offset_ms: i64,
     /// Its instances, with its name.
     pub instances: Arc<[Instance]>,
+    /// The number of instances that this version of jd-manager cannot read.
+    pub unreadable: u64,
 }
 
 impl HostReport {
@@ -132,7 +134,8 @@ impl HostReport {
         let running = |one: &&Instance| one.is_in(InstanceState::Running);
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let running = self.instances.iter().filter(running).count();
-        (number(self.instances.len()), number(running))
+        let all = number(self.instances.len()).saturating_add(self.unreadable);
+        (all, number(running))
     }
 
     /// The hashrate of all, in H/s; `None`: unknown.
@@ -319,6 +322,7 @@ mod tests {
             version: version.into(),
             clock_offset_ms: 0,
             instances: (0..5).map(instance).collect(),
+            unreadable: 0,
         }
     }
 

@@ -168,6 +168,7 @@ pub async fn ask(ssh: &OpenSsh, to: &SshDestination, host: &str) -> Result<HostR
     };
     let list: RemoteInstances<'_> = parse("/api/instances", &list)?;
     let all: Vec<Instance> = known(&list.instances);
+    let unreadable = list.instances.len() - all.len();
     // Instances of its own hosts are not its own.
     let own = all.into_iter().filter(|one| one.host.is_none());
     let own = own.map(|one| one.on_host(host));
@@ -176,5 +177,6 @@ pub async fn ask(ssh: &OpenSsh, to: &SshDestination, host: &str) -> Result<HostR
         version: manager.version,
         clock_offset_ms,
         instances: own.collect(),
+        unreadable: u64::try_from(unreadable).unwrap_or(u64::MAX),
     })
 }

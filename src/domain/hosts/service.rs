@@ -226,7 +226,7 @@ impl HostService {
 
     /// An instance of a host, as it was last reported.
     pub fn instance(&self, host: &str, id: InstanceId) -> Option<Instance> {
-        let found = self.0.instances.glances().remote_instance(id)?;
+        let found = self.0.instances.remote().get(id)?;
         (found.host.as_deref() == Some(host)).then_some(found)
     }
 
@@ -238,7 +238,6 @@ impl HostService {
 
     /// Shows the instances of a host in lists.
     fn show(&self, host: &Host, state: &HostState) {
-        let extras = self.0.instances.glances();
         let now = match (&state.report, state.status) {
             // They are shown already, or cannot be.
             (Some(_), HostStatus::Duplicate) | (None, HostStatus::Connecting) => {
@@ -249,12 +248,18 @@ impl HostService {
                 problem: None,
             },
             (None, _) => HostInstances {
-                instances: extras.instances_of(&host.name),
+                instances: self.0.instances.remote().of_host(&host.name),
                 problem: Some((state.since, format!("{}: {}.", host.name, state.text()))),
             },
         };
-        let changed = extras.set_host(&host.name, Some(now));
-        self.0.instances.announce_all(changed);
+        self.set_instances(host, Some(now));
+    }
+
+    fn set_instances(&self, host: &Host, now: Option<HostInstances>) {
+        let instances = &self.0.instances;
+        for id in instances.remote().set(&host.name, now) {
+            instances.announce(id);
+        }
     }
 
     /// Sends a request to a host, once, and returns its response, which may be an error or a stream.
@@ -410,8 +415,7 @@ impl HostService {
             .await?;
         let removed = self.hosts().remove(&name.to_ascii_lowercase());
         drop(removed);
-        let gone = self.0.instances.glances().set_host(&host.name, None);
-        self.0.instances.announce_all(gone);
+        self.set_instances(&host, None);
         self.0.ssh.close(&host.address).await;
         Ok(host)
     }

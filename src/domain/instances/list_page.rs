@@ -5,11 +5,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
+use super::filter_choices::FilterChoices;
 use super::list_cache::{ListCache, ListResponse, ListVersion, ListView};
 use super::list_filter::{InstanceFilter, PoolTexts};
 use super::list_groups;
 use super::list_query::ListQuery;
-use super::list_view::{FilterChoices, FleetSummary, InstanceListPage, PageNotes};
+use super::list_view::{FleetSummary, InstanceListPage, PageNotes};
 use super::model::Instance;
 use super::service::InstanceService;
 use crate::base::error::{Error, Result};
@@ -74,7 +75,7 @@ impl InstanceListServices {
     /// The database cannot be read.
     pub async fn all(&self) -> Result<Vec<Instance>> {
         let mut all = self.instances.list().await?;
-        all.extend(self.instances.glances().remote_instances());
+        all.extend(self.instances.remote().all());
         Ok(all)
     }
 
@@ -83,7 +84,7 @@ impl InstanceListServices {
     /// # Errors
     /// There is none with this id, or the database cannot be read.
     pub async fn get(&self, id: InstanceId) -> Result<Instance> {
-        match self.instances.glances().remote_instance(id) {
+        match self.instances.remote().get(id) {
             Some(instance) => Ok(instance),
             None => self.instances.get(id).await,
         }
@@ -121,7 +122,7 @@ pub(super) async fn list_json(
     query: &ListQuery,
 ) -> Result<InstanceListPage> {
     let is_whole = query.filter.is_empty() && query.sort.is_none();
-    let (instances, total) = if is_whole && !lists.instances.glances().has_hosts() {
+    let (instances, total) = if is_whole && !lists.instances.remote().is_used() {
         lists.instances.list_part(query).await?
     } else {
         let all = lists.all().await?;
@@ -149,7 +150,7 @@ pub(super) async fn list_page(
         no_client: lists.instances.client().await.err().map(|e| e.to_string()),
         news: lists.instances.glances().news(),
         jobs: lists.instances.glances().jobs(),
-        hosts: lists.instances.glances().host_mentions(),
+        hosts: lists.instances.remote().problems(),
         ..PageNotes::of(lists.notices.list())
     };
     let fleet = FleetSummary::of(&all);

@@ -3,18 +3,20 @@
 use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use strum::IntoEnumIterator;
 
 use super::display::{capitalised, state_text};
-use super::list_extras::{HEALTH_WORDS, HostMention, JobMention, ListStats};
+use super::filter_choices::FilterChoices;
+use super::list_extras::{HEALTH_WORDS, JobMention, ListStats};
 use super::list_filter::{InstanceFilter, LONGEST_SEARCH, THIS_MACHINE};
 use super::list_groups::{GroupHeader, ListGroup};
-use super::list_query::{ListColumn, ListQuery, PAGE_LIMIT, SortKey, natural_order};
+use super::list_query::{ListColumn, ListQuery, PAGE_LIMIT, SortKey};
 use super::miner_address::{MinerAddress, MinerProtocol};
 use super::model::Instance;
+use super::remote_instances::HostMention;
 use super::views::row_id;
-use crate::base::ids::{ConfigId, InstanceId};
+use crate::base::ids::InstanceId;
 use crate::infra::chart::{Unit, format_value};
 use crate::infra::notices::ManagerNotice;
 use crate::keeper::machine::InstanceState;
@@ -27,8 +29,6 @@ type GroupTableRows<'a> = (Option<&'a GroupHeader>, Vec<(String, &'a Instance)>)
 const MOST_DESCRIBED: usize = 10;
 /// The number of instances from which the page has the search and the filters.
 const LEAST_TO_SEARCH: usize = 5;
-/// Values of one filter that the page offers.
-const MOST_CHOICES: usize = 200;
 
 /// States in the order of their lists.
 const STATE_LISTS: [InstanceState; 6] = [
@@ -135,49 +135,6 @@ impl FleetSummary {
             described: with_problem().take(MOST_DESCRIBED).cloned().collect(),
             restarts: all.iter().map(|i| i.restarts).sum(),
             is_in_motion: all.iter().any(Instance::is_in_motion),
-        }
-    }
-}
-
-/// The values that the page offers to filter by.
-#[derive(Debug, Default)]
-pub struct FilterChoices {
-    tags: Vec<String>,
-    versions: Vec<String>,
-    /// By name.
-    configs: Vec<(ConfigId, String)>,
-    /// Other hosts.
-    hosts: Vec<String>,
-}
-
-impl FilterChoices {
-    /// The values of these instances, in alphabetical order.
-    pub fn of(all: &[Instance]) -> Self {
-        let (mut tags, mut versions, mut configs) =
-            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let hosts: BTreeSet<&String> = all.iter().filter_map(|one| one.host.as_ref()).collect();
-        for instance in all {
-            for tag in instance.tags.iter() {
-                tags.entry(tag.to_lowercase()).or_insert(tag);
-            }
-            if let Some(version) = instance.shown_version() {
-                versions.insert(version, version);
-            }
-            configs.insert((&instance.config_name, instance.config_id), ());
-        }
-        let mut configs = Vec::from_iter(configs.into_keys());
-        configs.sort_by(|(a, _), (b, _)| natural_order(a, b));
-        let configs = configs.into_iter().take(MOST_CHOICES);
-        let text = |text: &str| text.to_owned();
-        Self {
-            tags: tags.into_values().take(MOST_CHOICES).map(text).collect(),
-            versions: versions
-                .into_values()
-                .take(MOST_CHOICES)
-                .map(text)
-                .collect(),
-            configs: configs.map(|(name, id)| (id, name.clone())).collect(),
-            hosts: hosts.into_iter().cloned().collect(),
         }
     }
 }
