@@ -23,7 +23,7 @@ const LARGEST: usize = 16 << 20;
 
 /// The part of `GET /hosts` about the jd-manager itself.
 #[derive(Debug, Deserialize)]
-struct RemoteHosts {
+struct HostsResponse {
     manager: RemoteIdentity,
 }
 
@@ -37,7 +37,7 @@ struct RemoteIdentity {
 /// `GET /instances`. Each instance is read by itself: one that a newer version describes in another way
 /// does not hide the others.
 #[derive(Debug, Deserialize)]
-struct RemoteInstances<'a> {
+struct InstancesResponse<'a> {
     #[serde(borrow)]
     instances: Vec<&'a RawValue>,
 }
@@ -159,14 +159,14 @@ pub async fn ask(ssh: &OpenSsh, to: &SshDestination, host: &str) -> Result<HostR
     let hosts = session.get("/api/hosts").await?;
     let ended = Timestamp::now();
     let list = session.get("/api/instances").await?;
-    let manager = parse::<RemoteHosts>("/api/hosts", &hosts)?.manager;
+    let manager = parse::<HostsResponse>("/api/hosts", &hosts)?.manager;
     // Its clock was read at some time in between.
     let clock_offset_ms = match Timestamp::parse_local(&manager.time) {
         Some(time) if time.0 < begun.0 => time.0 - begun.0,
         Some(time) if time.0 > ended.0 => time.0 - ended.0,
         _ => 0,
     };
-    let list: RemoteInstances<'_> = parse("/api/instances", &list)?;
+    let list: InstancesResponse<'_> = parse("/api/instances", &list)?;
     let all: Vec<Instance> = known(&list.instances);
     let unreadable = list.instances.len() - all.len();
     // Instances of its own hosts are not its own.

@@ -5,8 +5,8 @@ use super::bare;
 use super::hosts::{Machines, add};
 use super::{form, send};
 use crate::harness::clients::{program, version};
-use crate::harness::releases::{Offered, Releases};
-use crate::harness::update_jobs::{current, install, two_releases};
+use crate::harness::releases::Releases;
+use crate::harness::update_jobs::{current, install, two_releases, upload};
 use crate::harness::{Manager, until_within};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -37,18 +37,21 @@ fn states(rollout: &Value) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollout_stops_at_the_first_rollback_and_is_resumed_there() {
     let machines = Machines::new();
-    let good = two_releases(&version("0.6.0")).await;
+    let releases = two_releases(&version("0.6.0")).await;
+    let (attic, _) = host(&releases).await;
+    let (barn, instance) = host(&releases).await;
+    let (cellar, _) = host(&releases).await;
+    install(&attic, "v0.8.0").await;
+    install(&cellar, "v0.8.0").await;
     let never = program(&["--pretend-version", "0.6.0", "--startup-delay", "1h"]);
-    let bad = two_releases(&never).await;
-    let (attic, _) = host(&good).await;
-    let (barn, instance) = host(&bad).await;
-    let (cellar, _) = host(&good).await;
+    let name = "jd_client_sv2";
+    upload(&barn, &[("file", name, &never)]).await;
     let hub = machines.hub().await;
     for (name, manager) in [("attic", &attic), ("barn", &barn), ("cellar", &cellar)] {
         machines.lead_as("operator", name, manager);
         add(&hub, name).await.json(201);
     }
-    let body = json!({ "version": "v0.8.0", "ready_within_s": 3, "watch_s": 0 });
+    let body = json!({ "version": "0.6.0", "ready_within_s": 3, "watch_s": 0 });
     let begun = send(&hub, "POST", "/api/rollouts", &body).await;
     let begun = begun.json(202);
     let path = format!("/api/rollouts/{}", begun["rollout"].as_str().unwrap());
@@ -73,23 +76,19 @@ async fn a_rollout_stops_at_the_first_rollback_and_is_resumed_there() {
         .await
         .page(200);
     assert!(
-        page.one("h1").contains("v0.8.0 on 1 of 3 hosts"),
+        page.one("h1").contains("0.6.0 on 1 of 3 hosts"),
         "{}",
         page.one("h1")
     );
     assert_eq!(page.count("form[action$='/resume']"), 1);
-    // The release is fixed. A resumed rollout does not touch the first host again.
+    // The client is fixed. A resumed rollout does not touch the first host again.
     let jobs = attic.json("/api/updates/history").await["history"]
         .as_array()
         .unwrap()
         .len();
-    bad.publish(vec![
-        Offered::new("v0.8.0", &version("0.6.0")),
-        Offered::new("v0.7.0", &version("0.5.0")),
-    ]);
     let gone = bare(&barn, "DELETE", "/api/updates/installed/0.6.0").await;
     gone.json(200);
-    barn.json("/api/updates/check").await;
+    upload(&barn, &[("file", name, &version("0.6.0"))]).await;
     let resumed = form(&hub, &format!("{}/resume", path.replace("/api", "")), &[]).await;
     assert_eq!(resumed.status, 303);
     let rollout = until_over(&hub, &path).await;
