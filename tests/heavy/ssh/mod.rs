@@ -3,6 +3,7 @@
 mod commands;
 mod hosts;
 mod instances;
+mod link;
 mod sshd;
 
 use crate::harness::{Manager, PROGRAM};
