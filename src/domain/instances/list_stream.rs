@@ -40,7 +40,7 @@ pub(super) async fn follow(
     }
     // Nothing else of the query makes a difference.
     let query = ListQuery::WHOLE.with_filter(query.filter);
-    let key = InstanceStreamKey::List(query.clone());
+    let key = InstanceStreamKey::List(Box::new(query.clone()));
     let shared = &lists.instances.streams().changes;
     let source = || changed_instances(lists.clone(), query);
     let changes = shared.subscribe(key, ROOM, source);

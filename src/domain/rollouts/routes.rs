@@ -48,7 +48,7 @@ pub async fn begin(
     input: RequestInput,
 ) -> Reply {
     let begun = match wanted(&input) {
-        Ok((version, hosts)) => rollouts.begin(version, hosts, &actor).await,
+        Ok(RolloutRequest { version, hosts }) => rollouts.begin(version, hosts, &actor).await,
         Err(error) => Err(error),
     };
     match begun {
@@ -69,8 +69,14 @@ pub async fn begin(
     }
 }
 
-/// The version, and the hosts; none: all of them.
-fn wanted(input: &RequestInput) -> Result<((String, HealthGate), Option<Vec<String>>)> {
+/// What a request asks for.
+struct RolloutRequest {
+    version: (String, HealthGate),
+    /// None: all of them.
+    hosts: Option<Vec<String>>,
+}
+
+fn wanted(input: &RequestInput) -> Result<RolloutRequest> {
     let mut body = MemberReader::of(input.value.clone(), gate_fields())?;
     let gate = read_gate(&mut body);
     let version = body.text("version").unwrap_or_default().trim().to_owned();
@@ -93,7 +99,8 @@ fn wanted(input: &RequestInput) -> Result<((String, HealthGate), Option<Vec<Stri
     if hosts.as_ref().is_some_and(Vec::is_empty) {
         body.refuse("hosts", "Select at least one host.");
     }
-    body.finish(Some(((version, gate), hosts)))
+    let version = (version, gate);
+    body.finish(Some(RolloutRequest { version, hosts }))
 }
 
 fn respond(want: &RequestContext, rollout: &Rollout, message: &str) -> Reply {

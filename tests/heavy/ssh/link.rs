@@ -80,7 +80,7 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: Arc<LinkS
             let mut delay = Duration::from_millis(arrivals.delay.load(Ordering::Relaxed));
             let chance = RandomState::new().hash_one(0) % 100;
             if chance < arrivals.lost.load(Ordering::Relaxed) {
-                delay += AGAIN + delay;
+                delay = AGAIN + 2 * delay;
             }
             if sender
                 .send((Instant::now() + delay, piece[..count].to_vec()))
