@@ -23,8 +23,6 @@ pub mod configs;
 
 pub mod mutes;
 
-pub mod hosts;
-
 pub mod instances;
 
 pub mod logs;
@@ -41,7 +39,11 @@ pub mod overview;
 
 pub mod health;
 
+pub mod hosts;
+
 pub mod updates;
+
+pub mod rollouts;
 
 pub mod alerts;
 

@@ -124,12 +124,17 @@ impl KeeperProcess {
         let child_signals = receive(&[signal_hook::consts::SIGCHLD])?;
         let dependency_signals =
             signals::signal_pair().map_err(|e| told("cannot watch the template provider", &e))?;
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(|e| {
-            told(
-                "cannot become the parent of processes left by the client",
-                &e,
-            )
-        })?;
+        // The emulation of another architecture (qemu-user) does not know the call. The next keeper finds
+        // what a client has left by its mark.
+        match rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
+            Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+            Err(e) => {
+                return Err(told(
+                    "cannot become the parent of processes left by the client",
+                    &e,
+                ));
+            }
+        }
         let mark = spec.env.iter().find(|(name, _)| name == names::MARK);
         let leftovers = mark.map_or(0, |(_, id)| leftovers::end_marked(id));
         let mut client = SupervisedProcess::open(

@@ -25,7 +25,7 @@ use super::machine::{ChangeReason, InstanceState, ProcessExit, StateChange, Stop
 /// The state of the translator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
-#[derive(strum::Display, strum::IntoStaticStr)]
+#[derive(strum::Display, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum TranslatorState {
     /// Not running, and will not start.

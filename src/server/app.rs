@@ -31,6 +31,7 @@ use crate::domain::metrics::{
 use crate::domain::miners::{MinerService, MinerTracker, TranslatorReports, UnlistedMiners};
 use crate::domain::node::NodeService;
 use crate::domain::overview::OverviewService;
+use crate::domain::rollouts::RolloutService;
 use crate::domain::setup::SetupService;
 use crate::domain::updates::{self, ReleaseSource, UpdateService};
 use crate::domain::vault::{self, Vault};
@@ -228,17 +229,23 @@ where
         stop: stop.clone(),
     };
     let instance_lists = InstanceListState::from(instance_lists);
-    let bulk = BulkJobs::new(BulkServices {
-        db: db.clone(),
-        lists: instance_lists.clone(),
-        mutes: alerts.mutes().clone(),
-        stop: stop.clone(),
-    });
-    let hosts = HostService::new(db.clone());
+    let hosts = HostService::new(db.clone(), instances.clone());
     hosts
         .start()
         .await
         .map_err(|e| format!("cannot read the hosts: {e}"))?;
+    let rollouts = RolloutService::new(db.clone(), hosts.clone(), stop.clone());
+    rollouts
+        .start()
+        .await
+        .map_err(|e| format!("cannot read the rollouts: {e}"))?;
+    let bulk = BulkJobs::new(BulkServices {
+        db: db.clone(),
+        lists: instance_lists.clone(),
+        mutes: alerts.mutes().clone(),
+        hosts: hosts.clone(),
+        stop: stop.clone(),
+    });
     let state = AppState::from(AppServices {
         access,
         legacy: FirstGeneration::new(configs.clone(), instances.clone()),
@@ -270,6 +277,7 @@ where
         alerts,
         backups,
         hosts: hosts.clone(),
+        rollouts,
         notices,
         api: OperationSource(route_table::operation_groups),
         started: begun,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::{
     access, alerts, backups, bulk, configs, health, hosts, instances, keys, legacy_api, logs,
-    metrics, miners, node, overview, setup, updates,
+    metrics, miners, node, overview, rollouts, setup, updates,
 };
 use crate::server::api_docs;
 use crate::server::glossary::{self, GlossaryPage};
@@ -110,7 +110,15 @@ fn groups() -> Vec<RouteGroup> {
         group(
             "Hosts",
             "Other machines with jd-manager, over SSH.",
-            [hosts::route_table::routes()],
+            [
+                hosts::route_table::routes(),
+                hosts::instance_route_table::routes(),
+            ],
+        ),
+        group(
+            "Rollouts",
+            "A client version for several hosts.",
+            [rollouts::route_table::routes()],
         ),
         group(
             "Keys",

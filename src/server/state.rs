@@ -24,6 +24,7 @@ use crate::domain::metrics::routes::MetricsRoutesState;
 use crate::domain::miners::MinerService;
 use crate::domain::node::NodeService;
 use crate::domain::overview::OverviewService;
+use crate::domain::rollouts::RolloutService;
 use crate::domain::setup::SetupService;
 use crate::domain::updates::UpdateService;
 use crate::infra::notices::ManagerNotices;
@@ -83,6 +84,8 @@ pub struct AppServices {
     pub backups: Backups,
     /// Other machines.
     pub hosts: HostService,
+    /// Rollouts to hosts.
+    pub rollouts: RolloutService,
     /// Problems of the manager itself.
     pub notices: ManagerNotices,
     /// The original API for a single client.
@@ -151,6 +154,7 @@ services! {
     alerts: Alerts,
     backups: Backups,
     hosts: HostService,
+    rollouts: RolloutService,
     legacy: FirstGeneration,
     api: OperationSource,
 }

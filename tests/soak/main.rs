@@ -2,7 +2,7 @@
 //! and is run by `scripts/soak`; it includes `translators`, and that includes `connections`, which
 //! `scripts/bench` runs. `updates` builds two clients, which takes about half an hour on two cores,
 //! and is run by `scripts/test --updates`. `lists` and `load` take the seconds after them as their
-//! duration. `lists` is a part of `kills` with a minute; `scripts/bench --load` runs `load`.
+//! duration. `lists` is a part of `kills` with a minute; `scripts/bench` runs `load` and `hosts`.
 //!
 //! Prints a line for each proof and at the end `N passed, N failed`.
 
@@ -13,9 +13,13 @@
 mod harness;
 
 mod connections;
+mod hosts;
 mod kills;
 mod lists;
 mod load;
+#[path = "../heavy/ssh/sshd.rs"]
+#[expect(dead_code, reason = "each test program uses the part it needs")]
+mod sshd;
 mod translators;
 mod updates;
 
@@ -128,6 +132,10 @@ fn main() {
             let time = duration("load", arguments.next(), 3600);
             prove_load(&mut proofs, time);
         }
+        Some("hosts") => proofs.run(
+            "50 hosts with 10 instances each, over SSH",
+            hosts::fifty_hosts_with_ten_instances(),
+        ),
         Some("translators") => prove_translators(&mut proofs),
         Some("connections") => prove_connections(&mut proofs),
         Some("updates") => proofs.run(
@@ -136,7 +144,7 @@ fn main() {
         ),
         Some(other) => {
             eprintln!(
-                "unknown proof {other:?}: kills, lists, load, translators, connections or updates"
+                "unknown proof {other:?}: kills, lists, load, hosts, translators, connections or updates"
             );
             std::process::exit(2);
         }

@@ -234,7 +234,25 @@ impl BulkAction {
 
     /// Why it does not apply to an instance, as a sentence; none: it does.
     pub(super) fn obstacle(&self, instance: &Instance) -> Option<String> {
-        let (name, state) = (&instance.name, instance.state_text());
+        let (name, state) = (instance.full_name(), instance.state_text());
+        if let Some(host) = &instance.host {
+            if !instance.is_reachable() {
+                return Some(format!(
+                    "There is no connection to {host}. Nothing was sent to it."
+                ));
+            }
+            let is_offered = matches!(
+                self,
+                Self::Start
+                    | Self::Stop
+                    | Self::Restart
+                    | Self::Autostart { .. }
+                    | Self::Tag { .. }
+            );
+            if !is_offered {
+                return Some(format!("{name} is on another host. Do this on {host}."));
+            }
+        }
         match self {
             Self::Start if instance.running => Some(format!("{name} is already {state}.")),
             Self::Stop if instance.status == InstanceState::Stopped => {

@@ -8,12 +8,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::action::BulkAction;
+use super::host_action::act_on_host;
 use super::model::{BulkItemResult, BulkJob, BulkStage, BulkStepState};
 use super::queries;
 use crate::base::actor::Actor;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{InstanceId, JobId};
+use crate::domain::hosts::HostService;
 use crate::domain::instances::list_page::InstanceListState;
 use crate::domain::instances::{Instance, InstanceDraft, JobMention, STOP_PATIENCE};
 use crate::domain::mutes::MuteService;
@@ -43,6 +45,8 @@ pub struct BulkServices {
     pub lists: InstanceListState,
     /// Mutes notifications.
     pub mutes: MuteService,
+    /// Other hosts, whose instances lists show too.
+    pub hosts: HostService,
     /// The manager stops.
     pub stop: CancellationToken,
 }
@@ -479,6 +483,9 @@ impl BulkJobs {
         is_alone: bool,
     ) -> Result<(BulkStepState, Option<InstanceState>, String)> {
         let instances = &self.0.services.lists.instances;
+        if let Some(instance) = instances.remote().get(id) {
+            return act_on_host(&self.0.services.hosts, instance, action).await;
+        }
         let instance = instances.get(id).await?;
         // Who starts a single instance that already runs gets the error that it always had.
         let is_strict = is_alone && matches!(action, BulkAction::Start | BulkAction::Stop);

@@ -5,11 +5,12 @@
 //! Files:
 //!
 //! * `action`: the actions and their parameters. `request`: request bodies. [`model`]: jobs.
-//! * `jobs`: runs and stores jobs. `queries`: SQL.
+//! * `host_action`: an action on an instance of another host. `jobs`: runs and stores jobs. `queries`: SQL.
 //! * [`views`], [`routes`], [`route_table`]: pages and API. `question`: the page that asks before an
 //!   action.
 
 mod action;
+mod host_action;
 mod jobs;
 pub mod model;
 mod queries;

@@ -95,7 +95,8 @@ pub async fn act(
     let Some(action) = request.action else {
         return Err(Error::invalid("/action", "The parameters of the action are missing.").into());
     };
-    let names: Vec<&str> = instances.iter().map(|one| one.name.as_str()).collect();
+    let names: Vec<_> = instances.iter().map(Instance::full_name).collect();
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     let audit = AuditText(audit_text(kind, &names));
     let chosen = in_order(&request.selection, &instances, unknown);
     let live = jobs.begin(action, chosen, &actor).await?;
@@ -139,8 +140,9 @@ async fn logs_address(jobs: &BulkJobs, selection: &BulkSelection) -> Result<Stri
         BulkSelection::Filter(filter) if filter.search.is_empty() => filter.pairs(),
         selection => {
             let (instances, _) = select(jobs, selection).await?;
-            let id = |one: &Instance| ("instance", one.id.to_string());
-            instances.iter().map(id).collect()
+            // The logs of other hosts are on the pages of their instances.
+            let own = instances.iter().filter(|one| one.host.is_none());
+            own.map(|one| ("instance", one.id.to_string())).collect()
         }
     };
     let mut query = form_urlencoded::Serializer::new(String::new());
@@ -159,7 +161,7 @@ async fn select(
         }
         BulkSelection::Ids(ids) => ids,
     };
-    let all = lists.instances.list().await?;
+    let all = lists.all().await?;
     let mut all: HashMap<InstanceId, Instance> = all.into_iter().map(|one| (one.id, one)).collect();
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     for id in ids {
@@ -177,7 +179,9 @@ fn in_order(
     known: &[Instance],
     unknown: Vec<InstanceId>,
 ) -> Vec<(InstanceId, Option<String>)> {
-    let known = known.iter().map(|one| (one.id, Some(one.name.clone())));
+    let known = known
+        .iter()
+        .map(|one| (one.id, Some(one.full_name().into_owned())));
     let mut chosen: Vec<_> = known
         .chain(unknown.into_iter().map(|id| (id, None)))
         .collect();

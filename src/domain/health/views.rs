@@ -49,7 +49,7 @@ pub struct HealthFact {
 
 impl HealthGrade {
     /// The state with the same shape and color on a page.
-    fn shape(self) -> &'static str {
+    pub(crate) fn shape(self) -> &'static str {
         match self {
             Self::Unknown => "stopped",
             Self::Healthy => "running",

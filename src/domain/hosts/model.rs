@@ -2,9 +2,12 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::sync::Arc;
 
 use crate::base::clock::Timestamp;
 use crate::base::error::FieldError;
+use crate::domain::instances::Instance;
+use crate::keeper::machine::InstanceState;
 use crate::programs::openssh::{SshDestination, SshFailure, SshFailureKind};
 
 /// Maximum length of a host's name, in characters.
@@ -111,7 +114,7 @@ impl HostStatus {
 }
 
 /// What a host responds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct HostReport {
     /// The id of its jd-manager process.
     pub id: String,
@@ -119,16 +122,31 @@ pub struct HostReport {
     pub version: String,
     /// Its clock minus this machine's, in milliseconds.
     pub clock_offset_ms: i64,
-    /// The number of its instances.
-    pub instances: u64,
-    /// The number of those that are running.
-    pub running: u64,
+    /// Its instances, with its name.
+    pub instances: Arc<[Instance]>,
+    /// The number of instances that this version of jd-manager cannot read.
+    pub unreadable: u64,
+}
+
+impl HostReport {
+    /// The numbers of instances: all, and running.
+    pub fn counts(&self) -> (u64, u64) {
+        let running = |one: &&Instance| one.is_in(InstanceState::Running);
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let running = self.instances.iter().filter(running).count();
+        let all = number(self.instances.len()).saturating_add(self.unreadable);
+        (all, number(running))
+    }
+
     /// The hashrate of all, in H/s; `None`: unknown.
-    pub hashrate: Option<f64>,
+    pub fn hashrate(&self) -> Option<f64> {
+        let known = self.instances.iter().filter_map(|one| one.hashrate);
+        known.reduce(|sum, rate| sum + rate)
+    }
 }
 
 /// The current state of a host, and the last known values.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct HostState {
     /// The state.
     pub status: HostStatus,
@@ -163,6 +181,42 @@ impl HostState {
         }
     }
 
+    /// The state with its start, and what was last known: `unreachable since 12:03, last known: 3
+    /// running`.
+    pub fn text(&self) -> String {
+        let text = self.status.text();
+        if self.status.is_reachable() || self.status == HostStatus::Connecting {
+            return text.into();
+        }
+        let known = match self.counts {
+            Some((_, running)) => format!(", last known: {running} running"),
+            None => String::new(),
+        };
+        format!("{text} since {}{known}", self.since.local_minute())
+    }
+
+    /// The problem and the fix, for people; none: there is no problem.
+    pub fn advice(&self, host: &Host) -> Option<String> {
+        match self.status {
+            HostStatus::Older => Some(format!(
+                "The jd-manager on {} is older than this one ({}). Update it.",
+                host.name,
+                env!("CARGO_PKG_VERSION")
+            )),
+            HostStatus::Duplicate => {
+                let same = self.same_as.as_ref()?;
+                Some(format!(
+                    "The jd-manager at {} is {same}. Remove it here.",
+                    host.address
+                ))
+            }
+            _ => {
+                let failure = self.failure.as_ref()?;
+                Some(failure.advice(host.address.as_str()))
+            }
+        }
+    }
+
     /// The next state, after a response or a failure. `same_as`: another host with the same
     /// jd-manager.
     pub fn next(
@@ -190,7 +244,7 @@ impl HostState {
                 .map_or_else(|| self.version.clone(), |one| Some(one.version.clone())),
             counts: report
                 .as_ref()
-                .map_or(self.counts, |one| Some((one.instances, one.running))),
+                .map_or(self.counts, |one| Some(one.counts())),
             report,
             failure,
             same_as,
@@ -249,14 +303,26 @@ mod tests {
     use super::*;
     use strum::IntoEnumIterator;
 
-    fn report(version: &str, running: u64) -> HostReport {
+    /// Five instances, some of them running.
+    fn report(version: &str, running: usize) -> HostReport {
+        let instance = |at| {
+            let is_running = at < running;
+            let hashrate = is_running.then_some(1e15);
+            let state = match is_running {
+                true => InstanceState::Running,
+                false => InstanceState::Stopped,
+            };
+            Instance {
+                hashrate,
+                ..Instance::sample(state)
+            }
+        };
         HostReport {
             id: "a".into(),
             version: version.into(),
             clock_offset_ms: 0,
-            instances: 5,
-            running,
-            hashrate: Some(1e15),
+            instances: (0..5).map(instance).collect(),
+            unreadable: 0,
         }
     }
 
@@ -277,7 +343,9 @@ mod tests {
             (lost.last_answer_at, lost.counts, lost.version.as_deref()),
             (Some(at(9)), Some((5, 4)), Some(own))
         );
-        assert_eq!(lost.report, None, "its hashrate is not known any more");
+        assert!(lost.report.is_none(), "its hashrate is not known any more");
+        assert_eq!(report(own, 3).hashrate(), Some(3e15));
+        assert_eq!(report(own, 0).hashrate(), None);
         let still = lost.next(Err(SshFailure::of(Some(255), "y")), None, at(30));
         assert_eq!(still.since, at(20));
         let back = still.next(Ok(report("0.0.9", 1)), None, at(40));

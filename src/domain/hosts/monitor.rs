@@ -3,9 +3,9 @@
 use std::time::Duration;
 use tokio::time::timeout;
 
-use super::model::{HostReport, HostStatus};
+use super::model::{Host, HostReport, HostStatus};
 use super::remote;
-use crate::programs::openssh::{OpenSsh, SshDestination, SshFailure, SshFailureKind};
+use crate::programs::openssh::{OpenSsh, SshFailure, SshFailureKind};
 
 /// The pause after a response.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -14,14 +14,15 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_sec
 /// The pause after a refused login: many of them make some machines lock out the address.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 /// A host that takes longer to respond is unreachable.
-const LIMIT: Duration = Duration::from_secs(8);
+pub const LIMIT: Duration = Duration::from_secs(8);
 
 /// Asks a host once, with a time limit.
 ///
 /// # Errors
 /// There is no usable jd-manager in time.
-pub async fn ask(ssh: &OpenSsh, to: &SshDestination) -> Result<HostReport, SshFailure> {
-    let outcome = timeout(LIMIT, remote::ask(ssh, to))
+pub async fn ask(ssh: &OpenSsh, host: &Host) -> Result<HostReport, SshFailure> {
+    let to = &host.address;
+    let outcome = timeout(LIMIT, remote::ask(ssh, to, &host.name))
         .await
         .unwrap_or_else(|_| {
             Err(SshFailure {

@@ -9,7 +9,7 @@ use super::views::{HostPage, HostRemoval, HostsPage};
 use crate::web::openapi::{PAGE, RequestField, RouteTable, RouterState, delete, get, post, text};
 use crate::web::{ConfirmPage, MessageResponse};
 
-fn name() -> RequestField {
+pub(super) fn name() -> RequestField {
     text("name", "The host's name.").like("barn")
 }
 

@@ -1,15 +1,20 @@
 //! The use cases of hosts: list, add, remove; and their current states in memory.
 
+use axum::http::Method;
+use axum::response::Response;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
+use super::forward::{ForwardError, RemoteRequest, forward};
 use super::model::{Host, HostReport, HostState, HostStatus, check_name};
 use super::{monitor, queries};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
+use crate::base::ids::InstanceId;
+use crate::domain::instances::{HostInstances, Instance, InstanceService};
 use crate::infra::db::{Db, WriteMode};
 use crate::programs::openssh::{OpenSsh, SshDestination, SshFailure};
 
@@ -22,6 +27,13 @@ const HANDSHAKES: usize = 4;
 const CONNECT: u64 = 5;
 /// Maximum age of the stored time of the last response.
 const STORE_AGAIN: Duration = Duration::from_secs(60);
+/// Maximum number of requests that wait for a host at the same time, besides the one that asks for its
+/// state. OpenSSH's server allows ten sessions on a connection (`MaxSessions`).
+const REQUESTS: usize = 4;
+/// How long a host may take to begin its response. A stop waits for the client.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Where the cause of a lost connection is.
+const SEE_HOST: &str = "The page of the host shows the cause and the fix.";
 
 /// The hosts; cheap to clone.
 #[derive(Clone, Debug)]
@@ -31,6 +43,8 @@ pub struct HostService(Arc<HostRegistry>);
 struct HostRegistry {
     db: Db,
     ssh: OpenSsh,
+    /// Lists show the instances of hosts.
+    instances: InstanceService,
     /// The id of this process, by which a host is recognized as this jd-manager itself.
     id: String,
     handshakes: Arc<Semaphore>,
@@ -47,6 +61,8 @@ struct HostEntry {
     /// When the state was stored.
     stored: Option<Instant>,
     monitor: Option<AbortHandle>,
+    /// Limits the requests at the same time.
+    requests: Arc<Semaphore>,
 }
 
 impl Drop for HostEntry {
@@ -59,9 +75,10 @@ impl Drop for HostEntry {
 
 impl HostService {
     /// The hosts in the database. [`Self::start`] begins to ask them.
-    pub fn new(db: Db) -> Self {
+    pub fn new(db: Db, instances: InstanceService) -> Self {
         Self(Arc::new(HostRegistry {
             db,
+            instances,
             ssh: OpenSsh::new(CONNECT),
             id: uuid::Uuid::new_v4().to_string(),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
@@ -93,12 +110,15 @@ impl HostService {
 
     fn watch(&self, host: Host, state: HostState, delay: Duration) {
         let key = host.name.to_ascii_lowercase();
+        let state_now = state.clone();
         let entry = HostEntry {
             host: host.clone(),
             state,
             stored: None,
             monitor: None,
+            requests: Arc::new(Semaphore::new(REQUESTS)),
         };
+        self.show(&host, &state_now);
         let mut hosts = self.hosts();
         hosts.insert(key.clone(), entry);
         let task = tokio::spawn(self.clone().monitor(host, delay));
@@ -118,7 +138,7 @@ impl HostService {
                     true => None,
                     false => self.handshake().await,
                 };
-                monitor::ask(&self.0.ssh, &host.address).await
+                monitor::ask(&self.0.ssh, &host).await
             };
             is_connected = outcome.is_ok();
             failures = if is_connected { 0 } else { failures + 1 };
@@ -190,6 +210,7 @@ impl HostService {
             (next, is_due)
         };
         let status = state.status;
+        self.show(host, &state);
         if is_due {
             let host = host.clone();
             let stored = self.0.db.write_as(WriteMode::UNSYNCED, move |c| {
@@ -201,6 +222,96 @@ impl HostService {
             }
         }
         status
+    }
+
+    /// An instance of a host, as it was last reported.
+    pub fn instance(&self, host: &str, id: InstanceId) -> Option<Instance> {
+        let found = self.0.instances.remote().get(id)?;
+        (found.host.as_deref() == Some(host)).then_some(found)
+    }
+
+    /// Asks a host now, after a change there.
+    pub async fn refresh(&self, host: &Host) {
+        let outcome = monitor::ask(&self.0.ssh, host).await;
+        self.record(host, outcome).await;
+    }
+
+    /// Shows the instances of a host in lists.
+    fn show(&self, host: &Host, state: &HostState) {
+        let now = match (&state.report, state.status) {
+            // They are shown already, or cannot be.
+            (Some(_), HostStatus::Duplicate) | (None, HostStatus::Connecting) => {
+                HostInstances::default()
+            }
+            (Some(report), _) => HostInstances {
+                instances: report.instances.clone(),
+                problem: None,
+            },
+            (None, _) => HostInstances {
+                instances: self.0.instances.remote().of_host(&host.name),
+                problem: Some((state.since, format!("{}: {}.", host.name, state.text()))),
+            },
+        };
+        self.set_instances(host, Some(now));
+    }
+
+    fn set_instances(&self, host: &Host, now: Option<HostInstances>) {
+        let instances = &self.0.instances;
+        for id in instances.remote().set(&host.name, now) {
+            instances.announce(id);
+        }
+    }
+
+    /// Sends a request to a host, once, and returns its response, which may be an error or a stream.
+    ///
+    /// # Errors
+    /// There is no host with this name, no connection to it, or no response.
+    pub async fn send(&self, name: &str, request: RemoteRequest) -> Result<Response> {
+        let (host, requests) = {
+            let hosts = self.hosts();
+            let entry = hosts.get(&name.to_ascii_lowercase());
+            let entry = entry.ok_or_else(|| Error::not_found("host", name))?;
+            let state = &entry.state;
+            if !state.status.is_reachable() && state.status != HostStatus::Connecting {
+                return Err(unavailable(format!(
+                    "{}: {}. Nothing was sent to it. {SEE_HOST}",
+                    entry.host.name,
+                    state.text()
+                )));
+            }
+            (entry.host.clone(), entry.requests.clone())
+        };
+        let changes = request.method != Method::GET;
+        let sent = async {
+            // It is never closed.
+            let _turn = requests.acquire_owned().await;
+            forward(&self.0.ssh, &host.address, request).await
+        };
+        let name = &host.name;
+        let doubt = match changes {
+            true => " The request may have been carried out. Check before you repeat it.",
+            false => "",
+        };
+        match tokio::time::timeout(PATIENCE, sent).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(ForwardError::NotSent(failure))) => {
+                tracing::info!(host = %name, %failure, "a request was not sent");
+                Err(unavailable(format!(
+                    "There is no connection to {name}. Nothing was sent to it. {SEE_HOST}"
+                )))
+            }
+            Ok(Err(ForwardError::NoResponse(failure))) => {
+                tracing::info!(host = %name, %failure, "a request has no response");
+                Err(unavailable(format!(
+                    "The connection to {name} was lost before it responded.{doubt}"
+                )))
+            }
+            Ok(Err(ForwardError::Invalid(error))) => Err(error),
+            Err(_) => Err(unavailable(format!(
+                "{name} did not respond within {} s.{doubt}",
+                PATIENCE.as_secs()
+            ))),
+        }
     }
 
     /// The other host in the list, or this machine, with the same jd-manager.
@@ -235,7 +346,7 @@ impl HostService {
         };
         let outcome = {
             let _permit = self.handshake().await;
-            monitor::ask(&self.0.ssh, &host.address).await
+            monitor::ask(&self.0.ssh, &host).await
         };
         let same = outcome
             .as_ref()
@@ -304,7 +415,16 @@ impl HostService {
             .await?;
         let removed = self.hosts().remove(&name.to_ascii_lowercase());
         drop(removed);
+        self.set_instances(&host, None);
         self.0.ssh.close(&host.address).await;
         Ok(host)
+    }
+}
+
+/// The host may respond later.
+fn unavailable(detail: String) -> Error {
+    Error::Unavailable {
+        detail,
+        retry_after: Some(monitor::LIMIT),
     }
 }

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 
-use super::model::{Host, HostState, HostStatus};
+use super::model::{Host, HostReport, HostState, HostStatus};
 use super::setup::HostSetup;
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::units::{Unit, format_value};
@@ -50,6 +50,9 @@ pub struct HostRow {
     /// The problem and the fix, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
+    /// The state with its start, and what was last known.
+    #[serde(skip)]
+    pub state_text: String,
 }
 
 impl HostRow {
@@ -57,27 +60,15 @@ impl HostRow {
     pub fn new(host: Host, state: HostState) -> Self {
         let report = state.report.as_ref();
         let failure = state.failure.as_ref();
-        let advice = match state.status {
-            HostStatus::Older => Some(format!(
-                "The jd-manager on {} is older than this one ({}). Update it.",
-                host.name,
-                env!("CARGO_PKG_VERSION")
-            )),
-            HostStatus::Duplicate => state.same_as.as_ref().map(|same| {
-                format!(
-                    "The jd-manager at {} is {same}. Remove it here.",
-                    host.address
-                )
-            }),
-            _ => failure.map(|failure| failure.advice(host.address.as_str())),
-        };
+        let advice = state.advice(&host);
         Self {
             advice,
             detail: failure
                 .map(ToString::to_string)
                 .filter(|text| !text.is_empty()),
-            hashrate: report.and_then(|report| report.hashrate),
+            hashrate: report.and_then(HostReport::hashrate),
             clock_offset_ms: report.map(|report| report.clock_offset_ms),
+            state_text: state.text(),
             name: host.name,
             address: host.address.to_string(),
             status: state.status,
@@ -87,20 +78,6 @@ impl HostRow {
             running: state.counts.map(|(_, running)| running),
             last_answer_at: state.last_answer_at,
         }
-    }
-
-    /// The state with its start, and what was last known: `unreachable since 12:03, last known: 3
-    /// running`.
-    pub fn state_text(&self) -> String {
-        let text = self.status.text();
-        if self.status.is_reachable() || self.status == HostStatus::Connecting {
-            return text.into();
-        }
-        let known = match self.running {
-            Some(running) => format!(", last known: {running} running"),
-            None => String::new(),
-        };
-        format!("{text} since {}{known}", self.since.local_minute())
     }
 
     fn counts_text(&self) -> Option<String> {
@@ -254,7 +231,7 @@ mod tests {
         let since = lost.since.local_minute();
         let row = HostRow::new(host, lost);
         assert_eq!(
-            row.state_text(),
+            row.state_text,
             format!("unreachable since {since}, last known: 3 running")
         );
         assert_eq!(

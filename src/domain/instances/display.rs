@@ -1,5 +1,6 @@
 //! Text of instances and events for pages. Pure.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::history::InstanceEvent;
@@ -18,7 +19,55 @@ pub const TRANSLATOR_RETRIES: &str = "The translator exited unexpectedly";
 impl Instance {
     /// The state as text.
     pub fn state_text(&self) -> &'static str {
-        state_text(self.status)
+        match self.is_reachable() {
+            true => state_text(self.status),
+            false => "unreachable",
+        }
+    }
+
+    /// The state whose shape and color it has on pages.
+    pub fn shape(&self) -> &'static str {
+        match self.is_reachable() {
+            true => self.status.as_str(),
+            false => InstanceState::BackingOff.as_str(),
+        }
+    }
+
+    /// The name with its host: `barn/alice-1`.
+    pub fn full_name(&self) -> Cow<'_, str> {
+        match &self.host {
+            Some(host) => Cow::Owned(format!("{host}/{}", self.name)),
+            None => Cow::Borrowed(&self.name),
+        }
+    }
+
+    /// The address of its page, which begins the addresses of its actions.
+    pub fn path(&self) -> String {
+        match &self.host {
+            Some(host) => format!("/hosts/{host}/instances/{}", self.id),
+            None => format!("/instances/{}", self.id),
+        }
+    }
+
+    /// The address of its metrics.
+    pub fn metrics_path(&self) -> String {
+        match &self.host {
+            Some(_) => format!("{}/metrics", self.path()),
+            None => format!("/metrics/{}", self.id),
+        }
+    }
+
+    /// The address of its health checks.
+    pub fn health_path(&self) -> String {
+        match &self.host {
+            Some(_) => format!("{}/health", self.path()),
+            None => format!("/health/{}", self.id),
+        }
+    }
+
+    /// Whether it is known to be in a state now.
+    pub fn is_in(&self, state: InstanceState) -> bool {
+        self.is_reachable() && self.status == state
     }
 
     /// Each tag, and the list of the instances with it.
@@ -54,12 +103,13 @@ impl Instance {
 
     /// The state changes within seconds: a page without JavaScript reloads itself.
     pub fn is_in_motion(&self) -> bool {
-        matches!(
-            self.status,
-            InstanceState::Starting | InstanceState::Stopping
-        ) || self
-            .retry_at
-            .is_some_and(|at| at.since(Timestamp::now()).as_secs() < 10)
+        let is_retried_soon = || {
+            self.retry_at
+                .is_some_and(|at| at.since(Timestamp::now()).as_secs() < 10)
+        };
+        self.is_in(InstanceState::Starting)
+            || self.is_in(InstanceState::Stopping)
+            || self.is_reachable() && is_retried_soon()
     }
 
     /// Why the last client exited, with a capital first letter.
@@ -99,15 +149,24 @@ impl Instance {
 
     /// Not in the desired state.
     pub fn needs_attention(&self) -> bool {
-        matches!(
-            self.status,
-            InstanceState::Failed | InstanceState::BackingOff
-        )
+        self.is_in(InstanceState::Failed) || self.is_in(InstanceState::BackingOff)
     }
 
-    /// It asks for attention: not in the desired state, unhealthy, or with a warning.
+    /// It asks for attention: not in the desired state, unhealthy, or with a warning. Without a
+    /// connection to its host, only the host does.
     pub fn has_problem(&self) -> bool {
-        self.needs_attention() || self.warning.is_some() || self.is_ailing()
+        self.needs_attention() || self.current_warning().is_some() || self.is_ailing()
+    }
+
+    /// A warning, while there is a connection to its host.
+    pub fn current_warning(&self) -> Option<&str> {
+        self.warning.as_deref().filter(|_| self.is_reachable())
+    }
+
+    /// Its state when its host last responded; none: it responds.
+    pub fn last_known_text(&self) -> Option<String> {
+        let is_lost = !self.is_reachable();
+        is_lost.then(|| format!("last known: {}", state_text(self.status)))
     }
 
     /// The health in a word.

@@ -50,7 +50,7 @@ pub fn is_version_name(text: &str) -> bool {
 }
 
 /// The fields of a request that creates or changes an instance; a new one requires more of them.
-pub(super) fn instance_fields(is_new: bool) -> Vec<RequestField> {
+pub fn instance_fields(is_new: bool) -> Vec<RequestField> {
     let limit = object(&limit_fields());
     let mut limit = member(
         "restart_limit",

@@ -7,7 +7,7 @@ use diesel::serialize::{IsNull, Output, ToSql};
 use diesel::sql_types::Text;
 use diesel::sqlite::{Sqlite, SqliteValue};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use crate::base::clock::{Timestamp, human_duration};
@@ -23,7 +23,7 @@ use crate::programs::translator;
 pub const KEEPER_LOST: &str = "its keeper was killed, and the client with it";
 
 /// A row of `events`: one state change.
-#[derive(Clone, Debug, Queryable, Selectable, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Queryable, Selectable, JsonSchema, Serialize, Deserialize)]
 #[diesel(table_name = events)]
 pub struct InstanceEvent {
     /// Event id; increases with time.
@@ -183,7 +183,9 @@ pub fn client_end(exit: ProcessExit) -> ClientEnd {
 }
 
 /// A stored cause: JSON in one column.
-#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, AsExpression, FromSqlRow)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize, AsExpression, FromSqlRow,
+)]
 #[diesel(sql_type = Text)]
 #[schemars(rename = "ToldCause")]
 pub struct StoredCause(pub EndCause);

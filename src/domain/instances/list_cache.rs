@@ -14,8 +14,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::list_query::ListQuery;
-use super::service::InstancesVersion;
 use crate::base::error::{Error, Result};
+use crate::infra::db::DatabaseVersion;
 use crate::infra::notices::ManagerNotice;
 use crate::web::PageFrame;
 
@@ -45,6 +45,16 @@ impl ListView {
             Self::Page { .. } => "text/html; charset=utf-8",
         }
     }
+}
+
+/// The version of everything that lists show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct InstancesVersion {
+    pub(super) second: i64,
+    pub(super) data: DatabaseVersion,
+    pub(super) status_changes: u64,
+    pub(super) extra_changes: u64,
+    pub(super) remote_changes: u64,
 }
 
 /// The version of everything that a response shows.

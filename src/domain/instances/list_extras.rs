@@ -1,7 +1,7 @@
 //! Values of other domains for the list of instances. Those domains measure and store them here.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -87,11 +87,15 @@ pub struct JobMention {
 /// The words of [`HealthSummary::status`].
 pub const HEALTH_WORDS: [&str; 4] = ["healthy", "warning", "unhealthy", "unknown"];
 
+/// One of [`HEALTH_WORDS`]. serde would read a field of type `&str` from text that lives as long.
+pub type HealthWord = &'static str;
+
 /// Summary of the health checks of an instance.
-#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct HealthSummary {
     /// `healthy`, `warning`, `unhealthy` or `unknown`.
-    pub status: &'static str,
+    #[serde(deserialize_with = "known_word")]
+    pub status: HealthWord,
     /// 0 to 100; 0 while the status is unknown.
     pub score: u32,
     /// Where the client mines: `pool 1 of 2` or `solo`; empty if unknown.
@@ -105,6 +109,13 @@ pub struct HealthSummary {
     /// Each check with a known result: 0 healthy, 1 warning, 2 unhealthy.
     #[serde(skip)]
     pub checks: Vec<(&'static str, f64)>,
+}
+
+/// The health of an instance on another host; a word of a newer version counts as unknown.
+fn known_word<'de, D: Deserializer<'de>>(d: D) -> Result<HealthWord, D::Error> {
+    let text = String::deserialize(d)?;
+    let known = HEALTH_WORDS.into_iter().find(|word| *word == text);
+    Ok(known.unwrap_or("unknown"))
 }
 
 impl HealthSummary {

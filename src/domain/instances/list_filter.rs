@@ -20,6 +20,8 @@ use serde_json::json;
 pub(super) const LONGEST_SEARCH: usize = 200;
 /// Maximum number of values of one parameter.
 const MOST_VALUES: usize = 50;
+/// The value of `host` for instances on this machine. No host can have this name.
+pub(super) const THIS_MACHINE: &str = "-";
 
 /// Selects instances. Several values of one parameter mean any of them; several parameters mean all
 /// of them.
@@ -39,6 +41,8 @@ pub struct InstanceFilter {
     pub versions: Vec<String>,
     /// Saved configurations.
     pub configs: Vec<ConfigId>,
+    /// Hosts by name, or [`THIS_MACHINE`].
+    pub hosts: Vec<String>,
 }
 
 /// The addresses of the pools of configurations, in lowercase.
@@ -85,6 +89,11 @@ pub fn filter_fields() -> Vec<RequestField> {
             "config",
             "Only instances of this saved configuration.",
             json!({ "type": "string", "format": "uuid" }),
+        ),
+        several(
+            "host",
+            "Only instances on this host. `-`: on this machine.",
+            json!({ "type": "string", "minLength": 1, "maxLength": LONGEST_SEARCH }),
         ),
     ]
 }
@@ -215,6 +224,10 @@ impl InstanceFilter {
                 let config = value.parse().map_err(expected)?;
                 return add(&mut self.configs, config, name);
             }
+            "host" if value.chars().count() > LONGEST_SEARCH => {
+                return Err("host must be the name of a host, or - for this machine.".into());
+            }
+            "host" => return add(&mut self.hosts, value.to_owned(), name),
             _ => {}
         }
         Ok(())
@@ -235,6 +248,7 @@ impl InstanceFilter {
             all("tag", &self.tags),
             all("version", &self.versions),
             all("config", &self.configs),
+            all("host", &self.hosts),
         ]
         .concat()
     }
@@ -266,7 +280,7 @@ impl InstanceFilter {
         fn any<T>(values: &[T], is_it: impl Fn(&T) -> bool) -> bool {
             values.is_empty() || values.iter().any(is_it)
         }
-        any(&self.states, |state| *state == instance.status)
+        any(&self.states, |state| instance.is_in(*state))
             && any(&self.health, |health| *health == instance.health_word())
             && self
                 .attention
@@ -276,6 +290,10 @@ impl InstanceFilter {
                 instance.shown_version() == Some(version.as_str())
             })
             && any(&self.configs, |config| *config == instance.config_id)
+            && any(&self.hosts, |host| match &instance.host {
+                Some(own) => own.eq_ignore_ascii_case(host),
+                None => host == THIS_MACHINE,
+            })
             && self.finds(instance, pools)
     }
 
@@ -286,7 +304,7 @@ impl InstanceFilter {
         let pools = pools.get(&instance.config_id).map_or("", String::as_str);
         let own = format!(
             "{}\n{}\n{}\n{}",
-            instance.name,
+            instance.full_name(),
             instance.id,
             instance.tags.text(),
             instance.config_name

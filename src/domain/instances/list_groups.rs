@@ -133,7 +133,7 @@ pub(super) fn part_of(
 impl GroupHeader {
     fn add(&mut self, instance: &Instance) {
         self.count += 1;
-        self.running += usize::from(instance.status == InstanceState::Running);
+        self.running += usize::from(instance.is_in(InstanceState::Running));
         if let Some(hashrate) = instance.hashrate {
             self.hashrate = Some(self.hashrate.unwrap_or(0.0) + hashrate);
         }

@@ -5,14 +5,16 @@ use std::ops::Deref;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
+use super::filter_choices::FilterChoices;
 use super::list_cache::{ListCache, ListResponse, ListVersion, ListView};
 use super::list_filter::{InstanceFilter, PoolTexts};
 use super::list_groups;
 use super::list_query::ListQuery;
-use super::list_view::{FilterChoices, FleetSummary, InstanceListPage, PageNotes};
+use super::list_view::{FleetSummary, InstanceListPage, PageNotes};
 use super::model::Instance;
 use super::service::InstanceService;
 use crate::base::error::{Error, Result};
+use crate::base::ids::InstanceId;
 use crate::domain::configs::ConfigService;
 use crate::infra::notices::ManagerNotices;
 use crate::web::html_with;
@@ -67,12 +69,33 @@ impl InstanceListServices {
         Ok(query.select(all, &pools, is_page))
     }
 
+    /// All instances: those of this machine, oldest first, and those of other hosts.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn all(&self) -> Result<Vec<Instance>> {
+        let mut all = self.instances.list().await?;
+        all.extend(self.instances.remote().all());
+        Ok(all)
+    }
+
+    /// An instance of this machine or of another host.
+    ///
+    /// # Errors
+    /// There is none with this id, or the database cannot be read.
+    pub async fn get(&self, id: InstanceId) -> Result<Instance> {
+        match self.instances.remote().get(id) {
+            Some(instance) => Ok(instance),
+            None => self.instances.get(id).await,
+        }
+    }
+
     /// The instances that match a filter, oldest first.
     ///
     /// # Errors
     /// The database cannot be read.
     pub async fn matching(&self, filter: InstanceFilter) -> Result<Vec<Instance>> {
-        let all = self.instances.list().await?;
+        let all = self.all().await?;
         let query = ListQuery::WHOLE.with_filter(filter);
         self.select(&query, all, false).await
     }
@@ -98,10 +121,11 @@ pub(super) async fn list_json(
     lists: &InstanceListServices,
     query: &ListQuery,
 ) -> Result<InstanceListPage> {
-    let (instances, total) = if query.filter.is_empty() && query.sort.is_none() {
+    let is_whole = query.filter.is_empty() && query.sort.is_none();
+    let (instances, total) = if is_whole && !lists.instances.remote().is_used() {
         lists.instances.list_part(query).await?
     } else {
-        let all = lists.instances.list().await?;
+        let all = lists.all().await?;
         let found = lists.select(query, all, false).await?;
         (query.part_of(&found).to_vec(), found.len())
     };
@@ -119,13 +143,14 @@ pub(super) async fn list_page(
     lists: &InstanceListServices,
     query: &ListQuery,
 ) -> Result<InstanceListPage> {
-    let all = lists.instances.list().await?;
+    let all = lists.all().await?;
     let notes = PageNotes {
         nothing_selected: false,
         has_configs: !all.is_empty() || !lists.configs.list().await?.is_empty(),
         no_client: lists.instances.client().await.err().map(|e| e.to_string()),
         news: lists.instances.glances().news(),
         jobs: lists.instances.glances().jobs(),
+        hosts: lists.instances.remote().problems(),
         ..PageNotes::of(lists.notices.list())
     };
     let fleet = FleetSummary::of(&all);

@@ -85,7 +85,7 @@ impl ListSort {
             }
         };
         let order = match self.key {
-            SortKey::Name => directed(natural_order(&a.name, &b.name)),
+            SortKey::Name => directed(natural_order(&a.full_name(), &b.full_name())),
             SortKey::State => directed(state_rank(a.status).cmp(&state_rank(b.status))),
             SortKey::Health => directed(health_rank(a).cmp(&health_rank(b))),
             SortKey::Hashrate => {
@@ -116,7 +116,7 @@ impl fmt::Display for ListSort {
 }
 
 fn by_name(a: &Instance, b: &Instance) -> Ordering {
-    natural_order(&a.name, &b.name).then_with(|| a.id.cmp(&b.id))
+    natural_order(&a.full_name(), &b.full_name()).then_with(|| a.id.cmp(&b.id))
 }
 
 fn missing_last<T>(a: Option<T>, b: Option<T>, compare: impl Fn(&T, &T) -> Ordering) -> Ordering {
@@ -383,6 +383,7 @@ impl ListQuery {
             tags: Vec::new(),
             versions: Vec::new(),
             configs: Vec::new(),
+            hosts: Vec::new(),
         },
         sort: None,
         limit: u64::MAX,

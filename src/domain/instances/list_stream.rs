@@ -40,7 +40,7 @@ pub(super) async fn follow(
     }
     // Nothing else of the query makes a difference.
     let query = ListQuery::WHOLE.with_filter(query.filter);
-    let key = InstanceStreamKey::List(query.clone());
+    let key = InstanceStreamKey::List(Box::new(query.clone()));
     let shared = &lists.instances.streams().changes;
     let source = || changed_instances(lists.clone(), query);
     let changes = shared.subscribe(key, ROOM, source);
@@ -70,7 +70,7 @@ impl ListMembership {
     }
 
     async fn read(lists: &InstanceListState, query: &ListQuery) -> Result<HashSet<InstanceId>> {
-        let all = lists.instances.list().await?;
+        let all = lists.all().await?;
         let found = lists.select(query, all, false).await?;
         Ok(found.into_iter().map(|instance| instance.id).collect())
     }
@@ -82,7 +82,7 @@ impl ListMembership {
         query: &ListQuery,
         id: InstanceId,
     ) -> Option<Bytes> {
-        let instance = lists.instances.get(id).await.ok();
+        let instance = lists.get(id).await.ok();
         let Some(known) = &mut self.0 else {
             let event = instance.and_then(|instance| status_event(instance, None));
             return event.or_else(|| Some(list_event()));

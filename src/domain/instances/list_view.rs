@@ -3,18 +3,20 @@
 use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use strum::IntoEnumIterator;
 
 use super::display::{capitalised, state_text};
+use super::filter_choices::FilterChoices;
 use super::list_extras::{HEALTH_WORDS, JobMention, ListStats};
-use super::list_filter::{InstanceFilter, LONGEST_SEARCH};
+use super::list_filter::{InstanceFilter, LONGEST_SEARCH, THIS_MACHINE};
 use super::list_groups::{GroupHeader, ListGroup};
-use super::list_query::{ListColumn, ListQuery, PAGE_LIMIT, SortKey, natural_order};
+use super::list_query::{ListColumn, ListQuery, PAGE_LIMIT, SortKey};
 use super::miner_address::{MinerAddress, MinerProtocol};
 use super::model::Instance;
+use super::remote_instances::HostMention;
 use super::views::row_id;
-use crate::base::ids::{ConfigId, InstanceId};
+use crate::base::ids::InstanceId;
 use crate::infra::chart::{Unit, format_value};
 use crate::infra::notices::ManagerNotice;
 use crate::keeper::machine::InstanceState;
@@ -27,8 +29,6 @@ type GroupTableRows<'a> = (Option<&'a GroupHeader>, Vec<(String, &'a Instance)>)
 const MOST_DESCRIBED: usize = 10;
 /// The number of instances from which the page has the search and the filters.
 const LEAST_TO_SEARCH: usize = 5;
-/// Values of one filter that the page offers.
-const MOST_CHOICES: usize = 200;
 
 /// States in the order of their lists.
 const STATE_LISTS: [InstanceState; 6] = [
@@ -91,6 +91,8 @@ pub struct PageNotes {
     pub news: Option<String>,
     /// Actions on several instances.
     pub jobs: Vec<JobMention>,
+    /// Problems with hosts.
+    pub hosts: Vec<HostMention>,
     /// Problems with jd-manager.
     pub notices: Vec<ManagerNotice>,
 }
@@ -123,7 +125,7 @@ pub struct FleetSummary {
 impl FleetSummary {
     /// Of these instances.
     pub fn of(all: &[Instance]) -> Self {
-        let count = |state| all.iter().filter(|i| i.status == state).count();
+        let count = |state| all.iter().filter(|i| i.is_in(state)).count();
         let with_problem = || all.iter().filter(|i| i.has_problem());
         Self {
             count: all.len(),
@@ -133,45 +135,6 @@ impl FleetSummary {
             described: with_problem().take(MOST_DESCRIBED).cloned().collect(),
             restarts: all.iter().map(|i| i.restarts).sum(),
             is_in_motion: all.iter().any(Instance::is_in_motion),
-        }
-    }
-}
-
-/// The values that the page offers to filter by.
-#[derive(Debug, Default)]
-pub struct FilterChoices {
-    tags: Vec<String>,
-    versions: Vec<String>,
-    /// By name.
-    configs: Vec<(ConfigId, String)>,
-}
-
-impl FilterChoices {
-    /// The values of these instances, in alphabetical order.
-    pub fn of(all: &[Instance]) -> Self {
-        let (mut tags, mut versions, mut configs) =
-            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        for instance in all {
-            for tag in instance.tags.iter() {
-                tags.entry(tag.to_lowercase()).or_insert(tag);
-            }
-            if let Some(version) = instance.shown_version() {
-                versions.insert(version, version);
-            }
-            configs.insert((&instance.config_name, instance.config_id), ());
-        }
-        let mut configs = Vec::from_iter(configs.into_keys());
-        configs.sort_by(|(a, _), (b, _)| natural_order(a, b));
-        let configs = configs.into_iter().take(MOST_CHOICES);
-        let text = |text: &str| text.to_owned();
-        Self {
-            tags: tags.into_values().take(MOST_CHOICES).map(text).collect(),
-            versions: versions
-                .into_values()
-                .take(MOST_CHOICES)
-                .map(text)
-                .collect(),
-            configs: configs.map(|(name, id)| (id, name.clone())).collect(),
         }
     }
 }
@@ -420,6 +383,12 @@ impl InstanceListPage {
                 configs.collect(),
             ),
         ];
+        if !self.choices.hosts.is_empty() {
+            let here = (THIS_MACHINE.to_owned(), "this machine".to_owned());
+            let hosts = same(&self.choices.hosts).into_iter();
+            let hosts = std::iter::once(here).chain(hosts).collect();
+            fields.push(field("host", "Host", "Any host", hosts));
+        }
         fields.retain(|field| !field.options.is_empty());
         fields
     }

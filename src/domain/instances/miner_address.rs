@@ -1,7 +1,7 @@
 //! What to enter in the miners of an instance, best first. The same on every page and in the API.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::model::Instance;
@@ -16,7 +16,9 @@ use crate::keeper::machine::InstanceState;
 const EXAMPLE_USER: &str = "miner1";
 
 /// The protocol of a port for miners.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 #[derive(strum::EnumString)]
 #[strum(serialize_all = "kebab-case")]
@@ -46,7 +48,7 @@ impl MinerProtocol {
 }
 
 /// What to enter in a miner.
-#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct MinerAddress {
     /// The protocol of the miner.
     pub protocol: MinerProtocol,
@@ -179,7 +181,8 @@ impl InstanceService {
         }
         let network = LocalNetwork::read().await;
         let mut listed = Vec::new();
-        for instance in instances {
+        // Those of other hosts are on their own pages.
+        for instance in instances.iter().filter(|one| one.host.is_none()) {
             let config = self.saved_config(instance).await?;
             let addresses = self.addresses_in(&network, instance, &config).await;
             listed.push((instance.id, instance.name.clone(), addresses));

@@ -25,6 +25,7 @@
 //! * [`list_page`]: lists. `list_query`: their parameters, `list_filter`: which instances. `list_groups`:
 //!   groups with sums. `list_view`:
 //!   the page and its JSON. `list_stream`: live updates. [`list_cache`]: responses as bytes.
+//!   `filter_choices`: what the page offers to filter by. `remote_instances`: those of other hosts.
 //!   `list_extras`: values of other domains for lists. `state_strip`, `state_history`, `state_feed`:
 //!   the states of the last day.
 
@@ -37,6 +38,7 @@ mod deletion;
 mod display;
 mod displayed_list;
 mod draft;
+mod filter_choices;
 mod history;
 pub mod list_cache;
 mod list_extras;
@@ -55,6 +57,7 @@ mod preparation;
 pub mod program;
 mod programs;
 mod queries;
+mod remote_instances;
 pub mod route_table;
 pub mod routes;
 mod service;
@@ -72,7 +75,7 @@ pub mod views;
 
 pub use client_marks::{ClientMark, rollback_note, switch_note};
 pub use display::{TRANSLATOR_RETRIES, size_text};
-pub use draft::{InstanceDraft, is_version_name, read_tags};
+pub use draft::{InstanceDraft, instance_fields, is_version_name, read_tags};
 pub use history::{InstanceEvent, KEEPER_LOST};
 pub use list_extras::{HealthSummary, JobMention, ListExtras, ListStats, rejected_text};
 pub use list_filter::{InstanceFilter, filter_fields};
@@ -84,6 +87,7 @@ pub use node_trial::{NODE_TRIAL_PATIENCE, NodeTrial, NodeTrialOutcome};
 pub use ports::{PortConflict, PortHolder, first_taken};
 pub use program::{ClientProgram, ProgramSource};
 pub use programs::{InstanceProgram, ProgramName};
+pub use remote_instances::{HostInstances, RemoteInstances};
 pub use service::{InstanceActionResult, InstanceService};
 pub use supervisor::ShutdownMode;
 pub use tags::{InstanceTags, LONGEST_TAG, MOST_TAGS};

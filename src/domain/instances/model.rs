@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,13 +128,20 @@ pub const fn desired(running: bool) -> &'static str {
 }
 
 /// An instance: its row and the status from its keeper.
-#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize, Deserialize)]
 pub struct Instance {
     /// Its id.
     pub id: InstanceId,
     /// Its name.
     pub name: String,
+    /// The host that it runs on; absent: this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Since when there is no connection to its host. Its state and settings are the last known ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreachable_since: Option<Timestamp>,
     /// The user's tags.
+    #[serde(default)]
     pub tags: InstanceTags,
     /// Its state.
     pub status: InstanceState,
@@ -247,6 +254,7 @@ pub struct Instance {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shares_acknowledged_24h: Option<u64>,
     /// Its programs: the client, and the translator if it has a port for Stratum V1 miners.
+    #[serde(default)]
     pub programs: Vec<InstanceProgram>,
     /// Metrics for lists.
     #[serde(skip)]
@@ -305,6 +313,8 @@ impl Instance {
         Self {
             id: row.id,
             name: row.name,
+            host: None,
+            unreachable_since: None,
             tags: row.tags,
             status,
             running: matches!(status, InstanceState::Starting | InstanceState::Running),
@@ -419,18 +429,69 @@ impl Instance {
 
     /// Whether it can be started.
     pub fn can_start(&self) -> bool {
-        matches!(
-            self.status,
-            InstanceState::Stopped | InstanceState::Failed | InstanceState::BackingOff
-        )
+        self.is_reachable()
+            && matches!(
+                self.status,
+                InstanceState::Stopped | InstanceState::Failed | InstanceState::BackingOff
+            )
     }
 
     /// Whether it can be stopped.
     pub fn can_stop(&self) -> bool {
-        matches!(
-            self.status,
-            InstanceState::Starting | InstanceState::Running | InstanceState::BackingOff
-        )
+        self.is_reachable()
+            && matches!(
+                self.status,
+                InstanceState::Starting | InstanceState::Running | InstanceState::BackingOff
+            )
+    }
+
+    /// The same on another host, from the JSON of its jd-manager, with what lists show.
+    #[must_use]
+    pub fn on_host(self, host: &str) -> Self {
+        let count = |shares: Option<u64>| shares.map_or(0.0, |shares| shares as f64);
+        let glance = ListStats {
+            hashrate: self.hashrate,
+            hashrate_1h: self.hashrate_1h,
+            hashrate_24h: self.hashrate_24h,
+            miners: self.miner_count.map(|miners| miners as f64),
+            accepted: count(self.shares_accepted_24h),
+            rejected: count(self.shares_rejected_24h),
+            acknowledged: count(self.shares_acknowledged_24h),
+            ..ListStats::default()
+        };
+        Self {
+            host: Some(host.to_owned()),
+            glance: Some(glance),
+            ..self
+        }
+    }
+
+    /// The same on a host without a connection since then; `None`: it is connected. What changes without
+    /// a sign is not known then.
+    #[must_use]
+    pub fn with_connection(self, unreachable_since: Option<Timestamp>) -> Self {
+        if unreachable_since.is_none() {
+            return self;
+        }
+        Self {
+            unreachable_since,
+            since: unreachable_since,
+            running: false,
+            pid: None,
+            uptime: None,
+            start_time: None,
+            retry_at: None,
+            health: None,
+            hashrate: None,
+            hashrate_1h: None,
+            miner_count: None,
+            ..self
+        }
+    }
+
+    /// Whether there is a connection to its host.
+    pub fn is_reachable(&self) -> bool {
+        self.unreachable_since.is_none()
     }
 }
 

@@ -1,19 +1,19 @@
 //! The programs of an instance: its client, and the translator for Stratum V1 miners.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::history::{StoredCause, client_end};
 use crate::base::clock::Timestamp;
 use crate::infra::log_store::SecretMask;
-use crate::keeper::machine::{ChangeReason, ProcessExit};
+use crate::keeper::machine::{ChangeReason, InstanceState, ProcessExit};
 use crate::keeper::protocol::TranslatorStatus;
 use crate::keeper::translator_machine::TranslatorState;
 use crate::programs::jd_client::diagnosis::EndCause;
 use crate::programs::translator::diagnosis;
 
 /// A program of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "Program")]
 #[derive(strum::EnumIter, strum::EnumString, strum::IntoStaticStr)]
@@ -32,14 +32,18 @@ impl ProgramName {
     }
 }
 
+/// The name of a state. serde would read a field of type `&str` from text that lives as long.
+pub type ProgramStatus = &'static str;
+
 /// A program of an instance and its state.
-#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct InstanceProgram {
     /// Which one.
     pub name: ProgramName,
     /// Its state: that of the instance for the client, and for the translator one of `stopped`,
     /// `waiting` (for the client to serve miners), `starting`, `running`, `backing-off`, `stopping`.
-    pub status: &'static str,
+    #[serde(deserialize_with = "known_status")]
+    pub status: ProgramStatus,
     /// Its process id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
@@ -118,6 +122,14 @@ impl InstanceProgram {
             _ => "stopped",
         }
     }
+}
+
+/// The state of a program on another host; one of a newer version counts as stopped.
+fn known_status<'de, D: Deserializer<'de>>(d: D) -> Result<ProgramStatus, D::Error> {
+    let text = String::deserialize(d)?;
+    let of_client = text.parse::<InstanceState>().map(InstanceState::as_str);
+    let of_translator = text.parse::<TranslatorState>().map(TranslatorState::as_str);
+    Ok(of_client.or(of_translator).unwrap_or("stopped"))
 }
 
 /// Why a translator exited unexpectedly; none: the last one was stopped, or its lines do not show

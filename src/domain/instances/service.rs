@@ -13,6 +13,7 @@ use super::commands::InstanceCommand;
 use super::commands::SUPERVISION;
 use super::draft::InstanceDraft;
 use super::history::{self, InstanceEvent};
+use super::list_cache::InstancesVersion;
 use super::list_extras::{ListExtras, ListStats};
 use super::list_query::ListQuery;
 use super::model::{Instance, InstanceRow, STOP_PATIENCE, desired, unknown};
@@ -20,6 +21,7 @@ use super::preparation::StartPreparation;
 use super::program::{ClientProgram, ProgramSource};
 use super::programs::ProgramName;
 use super::queries::{self, InstanceRows, RowWithConfig};
+use super::remote_instances::RemoteInstances;
 use super::state_history::StateHistory;
 use super::stream_keys::InstanceStreams;
 use super::supervisor::{ShutdownMode, Supervisor, has_ended};
@@ -50,6 +52,7 @@ pub struct InstanceService {
     pub(super) source: ProgramSource,
     slow_start: Duration,
     glances: ListExtras,
+    remote: RemoteInstances,
     rows: Arc<RowCopy<DatabaseVersion, InstanceRows>>,
     streams: InstanceStreams,
     /// The states of the last day.
@@ -58,15 +61,6 @@ pub struct InstanceService {
     pub(super) trying: Arc<Mutex<()>>,
     /// The host name or address to show miners first.
     pub(super) advertised_host: Option<Arc<str>>,
-}
-
-/// The version of everything that lists show.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct InstancesVersion {
-    second: i64,
-    data: DatabaseVersion,
-    status_changes: u64,
-    extra_changes: u64,
 }
 
 /// Result of an action.
@@ -104,6 +98,7 @@ impl InstanceService {
             source,
             slow_start,
             glances: ListExtras::default(),
+            remote: RemoteInstances::default(),
             streams: InstanceStreams::default(),
             states: StateHistory::default(),
             trying: Arc::default(),
@@ -135,6 +130,11 @@ impl InstanceService {
     /// Where other domains store values for lists.
     pub fn glances(&self) -> ListExtras {
         self.glances.clone()
+    }
+
+    /// Where the instances of other hosts are stored for lists.
+    pub fn remote(&self) -> &RemoteInstances {
+        &self.remote
     }
 
     /// The streams that readers share.
@@ -236,6 +236,7 @@ impl InstanceService {
             data: self.db.version(),
             status_changes: self.supervisor.status_changes(),
             extra_changes: self.glances.changes(),
+            remote_changes: self.remote.changes(),
         }
     }
 

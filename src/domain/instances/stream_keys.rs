@@ -21,7 +21,7 @@ pub(super) struct InstanceStreams {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum InstanceStreamKey {
     /// A list of instances, as JSON.
-    List(ListQuery),
+    List(Box<ListQuery>),
     /// One instance.
     Status {
         /// Its id.

@@ -6,7 +6,7 @@ use diesel::serialize::{IsNull, Output, ToSql};
 use diesel::sql_types::Text;
 use diesel::sqlite::{Sqlite, SqliteValue};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::visible::has_hidden;
 
@@ -16,7 +16,18 @@ pub const LONGEST_TAG: usize = 32;
 pub const MOST_TAGS: usize = 10;
 
 /// Tags in the user's order, each once, ignoring case.
-#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, AsExpression, FromSqlRow)]
+#[derive(
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    JsonSchema,
+    Serialize,
+    Deserialize,
+    AsExpression,
+    FromSqlRow,
+)]
 #[diesel(sql_type = Text)]
 pub struct InstanceTags(Vec<String>);
 

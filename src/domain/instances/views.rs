@@ -308,6 +308,22 @@ pub struct EventsPage {
 view!(EventsPage { "main" => as_main });
 
 impl EventsPage {
+    /// The events of an instance on another host, from the JSON there.
+    pub fn remote(instance: Instance, events: Vec<InstanceEvent>, next: Option<i64>) -> Self {
+        let name = instance.name.clone();
+        let listed = |event| ListedEvent {
+            event,
+            instance_name: name.clone(),
+        };
+        Self {
+            events: events.into_iter().map(listed).collect(),
+            instance: Some(instance),
+            next,
+            limit: 100,
+            is_newest: false,
+        }
+    }
+
     /// The id after which the page follows; none: not the newest page.
     fn newest(&self) -> Option<i64> {
         self.is_newest
@@ -316,7 +332,7 @@ impl EventsPage {
 
     fn path(&self) -> String {
         match &self.instance {
-            Some(instance) => format!("/instances/{}/events", instance.id),
+            Some(instance) => format!("{}/events", instance.path()),
             None => "/events".into(),
         }
     }

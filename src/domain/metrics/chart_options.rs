@@ -58,7 +58,7 @@ pub struct RejectedRange {
 
 /// A field of the form for a time range.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RangeField {
+pub(crate) struct RangeField {
     pub name: &'static str,
     pub label: &'static str,
     pub value: String,
@@ -143,13 +143,13 @@ impl ChartOptions {
     }
 
     /// The time ranges as links: query, text, whether it is selected.
-    pub(super) fn ranges(&self) -> Vec<(String, &'static str, bool)> {
+    pub(crate) fn ranges(&self) -> Vec<(String, &'static str, bool)> {
         self.offered()
             .map(|(name, words, _)| (self.with(name, self.interval), *words, *name == self.range))
             .collect()
     }
 
-    pub(super) fn intervals(&self) -> Vec<(String, &'static str, bool)> {
+    pub(crate) fn intervals(&self) -> Vec<(String, &'static str, bool)> {
         INTERVALS
             .iter()
             .map(|(name, words)| (self.with(self.range, name), *words, *name == self.interval))
@@ -157,7 +157,7 @@ impl ChartOptions {
     }
 
     /// The query of the time range before this one; none if there is no earlier data.
-    pub fn earlier(&self) -> Option<String> {
+    pub(crate) fn earlier(&self) -> Option<String> {
         let from = i64::try_from(self.length().as_millis())
             .ok()
             .and_then(|length| self.from.0.checked_sub(length));
@@ -168,7 +168,7 @@ impl ChartOptions {
 
     /// The query of the time range after this one: up to now, if it would end later; none if this one
     /// does.
-    pub fn later(&self) -> Option<String> {
+    pub(crate) fn later(&self) -> Option<String> {
         let now = Timestamp::now();
         if !self.range.is_empty() || self.to >= now || self.length().is_zero() {
             return None;
@@ -191,7 +191,7 @@ impl ChartOptions {
     }
 
     /// The length of the range for the links to those before and after it.
-    pub(super) fn length_text(&self) -> String {
+    pub(crate) fn length_text(&self) -> String {
         let seconds = self.length().as_secs_f64().round();
         match RANGES.iter().find(|range| range.2 as f64 == seconds) {
             Some((_, words, _)) => (*words).to_owned(),
@@ -200,7 +200,7 @@ impl ChartOptions {
     }
 
     /// Start and end for the fields of a form: as entered, or the shown range in the local time zone.
-    pub(super) fn fields(&self) -> [RangeField; 2] {
+    pub(crate) fn fields(&self) -> [RangeField; 2] {
         let [from, to] = match &self.rejected {
             Some(rejected) => rejected.texts.clone(),
             None => [self.shown_from().local_field(), self.to.local_field()],
@@ -218,7 +218,7 @@ impl ChartOptions {
     }
 
     /// The form for a time range is open.
-    pub(super) fn is_custom(&self) -> bool {
+    pub(crate) fn is_custom(&self) -> bool {
         self.range.is_empty() || self.rejected.is_some()
     }
 

@@ -47,11 +47,14 @@ mod uptime;
 pub mod views;
 
 pub use average::{RecentHashrate, WINDOW as HASHRATE_WINDOW};
+pub use chart_options::ChartOptions;
 pub use jobs::{forget, schedule_pruning};
 pub use latest::{LatestFigures, LatestMetrics, MonitoringState};
-pub use page_builder::{hashrate_chart, path as series_path};
+pub use page_builder::{REMOTE_SERIES, hashrate_chart, path as series_path, remote_chart};
 pub use queries::{MetricWrite, write_samples};
+pub use query_params::MetricQuery;
 pub use range::{MINER_STEP, Retention};
+pub use responses::TimeSeries;
 pub use sampler::{ClientObservation, Sampler, SamplingRound};
 pub use service::MetricService;
 pub use translator::{TranslatorBoard, TranslatorObservation, TranslatorTotals};

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use super::chart_options::ChartOptions;
 use super::model::{metric, title};
 use super::range::CHART_POINTS;
-use super::service::{MetricService, SeriesQuery};
+use super::responses::TimeSeries;
+use super::service::{MetricService, SeriesPoints, SeriesQuery};
 use super::views::{ChartGroup, GROUPS, MetricsPage, MinerRow, SeriesChart, SeriesPage};
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
@@ -17,6 +18,17 @@ use crate::infra::chart::{ChartMark, DISTINCT_LINES, Unit, format_value};
 /// The number of rows in the table of miners, connected miners first. An instance may have series for
 /// thousands of miners; the list of miners links to the chart of each.
 const MINERS: usize = 256;
+
+/// The series that are shown of an instance on another host. Each is a request.
+pub const REMOTE_SERIES: [&str; 7] = [
+    "hashrate_measured",
+    "shares_accepted",
+    "shares_rejected",
+    "miners",
+    "health_score",
+    "cpu_percent",
+    "memory_bytes",
+];
 
 /// Several series of an instance in one chart.
 pub async fn group(
@@ -97,6 +109,31 @@ pub async fn hashrate_chart(
         now,
     )
     .await
+}
+
+/// A series of an instance on another host, from the JSON there.
+pub fn remote_chart(metric_type: &str, series: TimeSeries, choice: &ChartOptions) -> ChartGroup {
+    let points = SeriesPoints {
+        from: choice.from,
+        to: choice.to,
+        step: series.step,
+        points: series.time_series,
+        current: None,
+    };
+    ChartGroup {
+        title: title(metric_type),
+        path: String::new(),
+        with: String::new(),
+        id: format!("c-{metric_type}"),
+        drawn: vec![SeriesChart {
+            metric_type: metric_type.to_owned(),
+            label: label(metric_type),
+            points,
+            summary: None,
+        }],
+        marks: Vec::new(),
+        choice: choice.clone(),
+    }
 }
 
 /// The label of a series.

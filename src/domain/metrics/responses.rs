@@ -1,7 +1,7 @@
 //! JSON responses without a page. No I/O.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::service::{self, SampleRow, SeriesPoint};
 use crate::base::clock::Timestamp;
@@ -15,7 +15,7 @@ pub struct SampleRows {
 }
 
 /// A series.
-#[derive(JsonSchema, Serialize)]
+#[derive(Debug, JsonSchema, Serialize, Deserialize)]
 pub struct TimeSeries {
     /// Oldest point first.
     #[serde(rename = "timeSeries")]

@@ -3,7 +3,7 @@
 use diesel::QueryResult;
 use diesel::sqlite::SqliteConnection;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -68,7 +68,7 @@ pub struct SeriesSummary {
 }
 
 /// One point of a series.
-#[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct SeriesPoint {
     /// The start of the point.
     pub timestamp: Timestamp,

@@ -31,6 +31,6 @@ pub mod views;
 
 pub use model::{ListedMiner, MinerFilter, MinerState, is_many_rejected};
 pub use series::detail as series_detail;
-pub use service::MinerService;
+pub use service::{MinerPart, MinerService};
 pub use tracker::{MinerTracker, UnlistedMiners};
 pub use translator_report::{TranslatorReport, TranslatorReports};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
@@ -36,6 +36,7 @@ pub struct MinerFilter {
     Eq,
     JsonSchema,
     Serialize,
+    Deserialize,
     strum::EnumIter,
     strum::EnumString,
     strum::IntoStaticStr,
@@ -97,7 +98,7 @@ impl MinerState {
 }
 
 /// A miner of an instance. Miners that have the same protocol, address and name are one.
-#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Miner {
     /// The instance; only in the list of all instances.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,7 +130,7 @@ pub struct Miner {
     pub shares_rejected_total: u64,
     /// Rejected shares of all time by reason, at most 16 reasons and `other`. A share that the
     /// translator rejected without logging why has the reason `rejected-by-translator`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rejected_by_reason: BTreeMap<String, u64>,
     /// When the last accepted share was counted.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -46,7 +46,7 @@ view!(MinersPage { "main" => as_main, "miners" => as_miners });
 
 impl MinersPage {
     /// The part of a list that begins at `offset`.
-    pub(super) fn new(
+    pub fn new(
         instance: Option<Instance>,
         filter: MinerFilter,
         part: MinerPart,
@@ -70,7 +70,7 @@ impl MinersPage {
 
     fn path(&self) -> String {
         match &self.instance {
-            Some(instance) => format!("/instances/{}/miners", instance.id),
+            Some(instance) => format!("{}/miners", instance.path()),
             None => "/miners".into(),
         }
     }
@@ -135,6 +135,9 @@ impl MinersPage {
 
     /// The path of the chart of a miner.
     fn chart_path(&self, miner: &Miner) -> Option<String> {
+        if self.instance.as_ref().is_some_and(|one| one.host.is_some()) {
+            return None;
+        }
         let instance = self.instance.as_ref().map(|instance| instance.id);
         miner.chart_path(&instance.or(miner.instance_id)?)
     }

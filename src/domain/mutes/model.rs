@@ -1,7 +1,7 @@
 //! Mutes, and which of them apply to an instance or a rule. No I/O, no clock.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
@@ -117,7 +117,7 @@ impl Mute {
 }
 
 /// The mute of an instance that is active.
-#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ActiveMute {
     /// When it ends.
     pub until: Timestamp,

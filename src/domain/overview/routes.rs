@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
 
 use super::service::OverviewService;
 use super::views::{InstancePage, OverviewParts};
@@ -15,6 +16,12 @@ pub async fn show(
     PathId(id): PathId<InstanceId>,
     want: RequestContext,
 ) -> Reply {
+    // Links that only know the id lead to the page on the host.
+    if let Some(remote) = overview.remote(id)
+        && want.form == Representation::Html
+    {
+        return Ok(Redirect::to(&remote.path()).into_response());
+    }
     let (instance, summary) = overview.instance(id).await?;
     let parts = if want.form == Representation::Html {
         overview.parts(id).await?

@@ -64,6 +64,11 @@ impl OverviewService {
         Ok(StatusWidget::of(&self.instances.list().await?))
     }
 
+    /// An instance of another host.
+    pub(super) fn remote(&self, id: InstanceId) -> Option<Instance> {
+        self.instances.remote().get(id)
+    }
+
     /// An instance, with what its configuration says.
     pub(super) async fn instance(&self, id: InstanceId) -> Result<(Instance, ConfigSummaryView)> {
         let instance = self.instances.get(id).await?;

@@ -32,7 +32,7 @@ view!(InstancePage { "main" => as_main, "numbers" => as_numbers, "hashrate" => a
 
 /// What only the page of an overview shows.
 #[derive(Debug, Default)]
-pub(super) struct OverviewParts {
+pub struct OverviewParts {
     /// The hashrate of the last day.
     pub chart: Option<ChartGroup>,
     /// The first miners by name.
@@ -67,6 +67,7 @@ impl InstancePage {
             )
         };
         let day = parts.chart.as_ref().and_then(ChartGroup::average);
+        let day = day.or(i.hashrate_24h);
         let count = |count: Option<u64>| {
             count.map_or_else(
                 || "–".to_owned(),
@@ -129,6 +130,42 @@ impl InstancePage {
     fn more_miners(&self) -> u64 {
         let shown = u64::try_from(self.parts.miners.len()).unwrap_or_default();
         self.parts.miner_total.saturating_sub(shown)
+    }
+
+    /// The page of an instance on another host, from the JSON there.
+    pub fn remote(instance: Instance, addresses: Vec<MinerAddress>, parts: OverviewParts) -> Self {
+        Self {
+            instance,
+            summary: ConfigSummaryView {
+                addresses,
+                ..ConfigSummaryView::default()
+            },
+            parts,
+        }
+    }
+
+    /// The path of the QR codes of its addresses; empty: there are none of instances on other hosts.
+    fn image_path(&self) -> String {
+        match &self.instance.host {
+            Some(_) => String::new(),
+            None => self.instance.path(),
+        }
+    }
+
+    /// The address of the data of a chart.
+    fn data_path(&self, chart: &ChartGroup) -> String {
+        match &self.instance.host {
+            Some(_) => self.instance.metrics_path(),
+            None => chart.data_path(),
+        }
+    }
+
+    /// The chart of a miner; none of a miner on another host.
+    fn chart_path(&self, miner: &Miner) -> Option<String> {
+        let instance = &self.instance;
+        miner
+            .chart_path(&instance.id)
+            .filter(|_| instance.host.is_none())
     }
 
     fn newest_event(&self) -> i64 {

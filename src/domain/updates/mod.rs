@@ -52,6 +52,8 @@ mod tags;
 mod upload;
 pub mod views;
 
+pub use install::check_version;
 pub use jobs::begin;
+pub use requests::{gate_fields, read_gate};
 pub use service::{ReleaseSource, UpdateService};
 pub use tags::client_of_tag;

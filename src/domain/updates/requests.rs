@@ -63,7 +63,7 @@ pub fn read_release(value: Value) -> Result<String> {
 }
 
 /// The fields of the health gate.
-pub(super) fn gate_fields() -> [RequestField; 2] {
+pub fn gate_fields() -> [RequestField; 2] {
     [
         whole(
             "ready_within_s",

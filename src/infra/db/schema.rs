@@ -363,6 +363,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    rollouts (id) {
+        id -> Text,
+        created_at -> BigInt,
+        state -> Text,
+    }
+}
+
+diesel::table! {
     sessions (id) {
         id -> Text,
         hash -> Text,

@@ -14,4 +14,4 @@ pub mod session;
 pub use config::SshTarget;
 pub use destination::SshDestination;
 pub use failure::{SshFailure, SshFailureKind};
-pub use session::{OpenSsh, SshSession};
+pub use session::{OpenSsh, SshProcess, SshSession};

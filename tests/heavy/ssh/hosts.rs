@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A manager whose ssh knows the server.
-async fn hub(sshd: &Sshd) -> Manager {
+pub async fn hub(sshd: &Sshd) -> Manager {
     let mut hub = Manager::start().await;
     hub.env = sshd.env();
     hub.terminate();
@@ -16,14 +16,14 @@ async fn hub(sshd: &Sshd) -> Manager {
     hub
 }
 
-async fn add(hub: &Manager, address: &str) -> Value {
+pub async fn add(hub: &Manager, address: &str) -> Value {
     let body = json!({ "address": address });
     let request = hub.request("POST", "/api/hosts").json(&body);
     Answer::to(request).await.json(201)
 }
 
 /// A state must be shown within 15 s, and does not last if it is wrong.
-async fn until_status(hub: &Manager, status: &str) -> Value {
+pub async fn until_status(hub: &Manager, status: &str) -> Value {
     let limit = Duration::from_secs(15);
     until_within(limit, status, &mut || async {
         let host = hub.json("/api/hosts/barn").await;

@@ -2,6 +2,8 @@
 
 mod commands;
 mod hosts;
+mod instances;
+mod link;
 mod sshd;
 
 use crate::harness::{Manager, PROGRAM};

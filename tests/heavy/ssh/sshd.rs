@@ -11,6 +11,8 @@ use std::process::{Child, Command, Stdio};
 pub struct Sshd {
     dir: tempfile::TempDir,
     port: u16,
+    /// The port that ssh connects to, if it is not that of the server.
+    link: Option<u16>,
     child: Option<Child>,
 }
 
@@ -21,6 +23,7 @@ impl Sshd {
         let mut sshd = Self {
             dir,
             port: free_port(),
+            link: None,
             child: None,
         };
         fs::create_dir_all(sshd.path("bin")).unwrap();
@@ -29,26 +32,38 @@ impl Sshd {
         sshd.make_key("laptop");
         sshd.force(command);
         sshd.trust_host_key();
-        let known = sshd.path("known_hosts");
-        let config = format!(
-            "Host barn attic\n HostName 127.0.0.1\n Port {}\n IdentityFile {}\n IdentitiesOnly yes\n UserKnownHostsFile {}\n \
-             GlobalKnownHostsFile /dev/null\n StrictHostKeyChecking yes\n",
-            sshd.port,
-            sshd.path("laptop").display(),
-            known.display()
-        );
-        fs::write(sshd.path("config"), config).unwrap();
-        // ssh reads the configuration in the home directory of the account, whatever HOME is.
-        let real = which("ssh");
-        let script = format!(
-            "#!/bin/sh\nexec {real} -F {} \"$@\"\n",
-            sshd.path("config").display()
-        );
-        fs::write(sshd.path("bin/ssh"), script).unwrap();
-        fs::set_permissions(sshd.path("bin/ssh"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(sshd.path("config"), sshd.client_config("barn attic")).unwrap();
+        write_ssh(&sshd.path("bin/ssh"), &sshd.path("config"));
         sshd.configure(more);
         sshd.begin().await;
         sshd
+    }
+
+    fn client_port(&self) -> u16 {
+        self.link.unwrap_or(self.port)
+    }
+
+    /// The port of the server.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Makes ssh connect to another port, which leads to the server.
+    pub fn connect_through(&mut self, port: u16) {
+        self.link = Some(port);
+        fs::write(self.path("config"), self.client_config("barn attic")).unwrap();
+        self.trust_host_key();
+    }
+
+    /// The configuration with which ssh knows this server by these names.
+    pub fn client_config(&self, names: &str) -> String {
+        format!(
+            "Host {names}\n HostName 127.0.0.1\n Port {}\n IdentityFile {}\n IdentitiesOnly yes\n UserKnownHostsFile {}\n \
+             GlobalKnownHostsFile /dev/null\n StrictHostKeyChecking yes\n",
+            self.client_port(),
+            self.path("laptop").display(),
+            self.path("known_hosts").display()
+        )
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -96,7 +111,7 @@ impl Sshd {
     /// Writes the key of the machine into the known ones.
     pub fn trust_host_key(&self) {
         let key = fs::read_to_string(self.path("host.pub")).unwrap();
-        let line = format!("[127.0.0.1]:{} {key}", self.port);
+        let line = format!("[127.0.0.1]:{} {key}", self.client_port());
         fs::write(self.path("known_hosts"), line).unwrap();
     }
 
@@ -197,6 +212,15 @@ impl Drop for Sshd {
         self.disconnect();
         self.end();
     }
+}
+
+/// Writes a program `ssh` with this configuration: ssh reads the one in the home directory of the account,
+/// whatever HOME is.
+pub fn write_ssh(program: &Path, config: &Path) {
+    let real = which("ssh");
+    let script = format!("#!/bin/sh\nexec {real} -F {} \"$@\"\n", config.display());
+    fs::write(program, script).unwrap();
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 fn which(name: &str) -> String {

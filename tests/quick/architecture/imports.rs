@@ -26,14 +26,13 @@ const FOLDERS: [(&str, &[&str]); 8] = [
 ];
 
 /// A domain imports those before it.
-const DOMAINS: [&str; 19] = [
+const DOMAINS: [&str; 20] = [
     "vault",
     "keys",
     "access",
     "backups",
     "configs",
     "mutes",
-    "hosts",
     "instances",
     "logs",
     "node",
@@ -42,7 +41,9 @@ const DOMAINS: [&str; 19] = [
     "miners",
     "overview",
     "health",
+    "hosts",
     "updates",
+    "rollouts",
     "alerts",
     "bulk",
     "legacy_api",

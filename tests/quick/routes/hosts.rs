@@ -9,10 +9,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 /// The machines that `ssh` knows.
-struct Machines(tempfile::TempDir);
+pub struct Machines(tempfile::TempDir);
 
 impl Machines {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let machines = Self(tempfile::tempdir().unwrap());
         let dir = machines.0.path().display().to_string();
         machines.write(
@@ -50,9 +50,14 @@ impl Machines {
 
     /// Makes a machine lead to a manager.
     fn lead(&self, name: &str, manager: &Manager) {
+        self.lead_as("viewer", name, manager);
+    }
+
+    /// The same with another role.
+    pub fn lead_as(&self, role: &str, name: &str, manager: &Manager) {
         let data = manager.data_dir();
         let line = format!(
-            "exec {PROGRAM} dial-stdio --role viewer --data-dir {}",
+            "exec {PROGRAM} dial-stdio --role {role} --data-dir {}",
             data.display()
         );
         self.set(name, &line);
@@ -64,7 +69,7 @@ impl Machines {
     }
 
     /// A manager that uses this ssh.
-    async fn hub(&self) -> Manager {
+    pub async fn hub(&self) -> Manager {
         let mut hub = Manager::launch(Plan {
             simulate: Vec::new(),
             client: None,
@@ -100,7 +105,7 @@ async fn until_host(
     .await
 }
 
-async fn add(hub: &Manager, address: &str) -> crate::harness::answer::Answer {
+pub async fn add(hub: &Manager, address: &str) -> crate::harness::answer::Answer {
     send(hub, "POST", "/api/hosts", &json!({ "address": address })).await
 }
 
@@ -302,9 +307,15 @@ async fn an_older_version_and_another_clock_are_shown() {
     let about = respond(&format!(
         "{{\"hosts\":[],\"manager\":{{\"id\":\"x\",\"version\":\"0.0.9\",\"time\":\"{time}\"}}}}"
     ));
-    let list = respond(
-        "{\"instances\":[{\"status\":\"running\",\"hashrate\":2e12},{\"status\":\"failed\"}]}",
-    );
+    // One instance of this version, and one that cannot be read.
+    let model = Manager::start().await;
+    let id = model.instance("alice-1").await;
+    let mut instance = model.json("/api/instances").await["instances"][0].clone();
+    instance["status"] = json!("running");
+    instance["hashrate"] = json!(2e12);
+    instance["later_member"] = json!({ "a": [1, null] });
+    let list = json!({ "instances": [instance, { "status": "hibernating" }], "total": 2 });
+    let list = respond(&list.to_string().replace('%', "%%"));
     let head = "while IFS= read -r line && [ \"${#line}\" -gt 1 ]; do :; done";
     machines.set("old", &format!("{head}\n{about}\n{head}\n{list}\n{head}"));
     let host = add(&hub, "old").await.json(201)["host"].clone();
@@ -317,6 +328,8 @@ async fn an_older_version_and_another_clock_are_shown() {
         (&host["running"], &host["instances"]),
         (&json!(1), &json!(2))
     );
+    let listed = hub.json("/api/instances").await;
+    assert_eq!(listed["instances"][0]["id"], json!(id), "{listed}");
     let offset = host["clock_offset_ms"].as_i64().unwrap();
     assert!((7_100_000..=7_200_000).contains(&offset), "{offset}");
     let page = hub

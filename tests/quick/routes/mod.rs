@@ -22,6 +22,7 @@ mod metrics;
 mod miners;
 mod mutes;
 mod node;
+mod rollouts;
 mod saved_configs;
 mod scrape;
 mod setup;
