@@ -205,15 +205,6 @@ where
     let caretaker = tokio::spawn(
         HealthMonitor::new(health.clone(), settings.health_interval).run(stop.clone()),
     );
-    tokio::spawn(
-        AlertFeed::new(
-            alerts.clone(),
-            health.clone(),
-            metrics.clone(),
-            miners.clone(),
-        )
-        .run(stop.clone()),
-    );
     let setups = SetupService::new(
         db.clone(),
         configs.clone(),
@@ -239,6 +230,16 @@ where
         .start()
         .await
         .map_err(|e| format!("cannot read the rollouts: {e}"))?;
+    tokio::spawn(
+        AlertFeed::new(
+            alerts.clone(),
+            health.clone(),
+            metrics.clone(),
+            miners.clone(),
+            hosts.clone(),
+        )
+        .run(stop.clone()),
+    );
     let bulk = BulkJobs::new(BulkServices {
         db: db.clone(),
         lists: instance_lists.clone(),

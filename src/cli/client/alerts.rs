@@ -23,6 +23,7 @@ struct ApiAlerts {
 struct ApiActiveAlert {
     rule: String,
     instance: String,
+    host: String,
     miner: String,
     since: Option<String>,
     told: Option<String>,
@@ -42,14 +43,18 @@ pub(super) async fn run(
         paper.line("No active alerts.")?;
     } else {
         let mut table = OutputTable::new(&[
-            TableColumn::new("INSTANCE").wrapped(),
+            TableColumn::new("NAME").wrapped(),
             TableColumn::new("RULE").wrapped(),
             TableColumn::new("FOR").right(),
             TableColumn::new("SENT").goes(1).right(),
         ]);
         for one in &alerts.standing {
             table.row(vec![
-                TableCell::new(&one.instance),
+                TableCell::new(if one.host.is_empty() {
+                    &one.instance
+                } else {
+                    &one.host
+                }),
                 TableCell::new(&match one.miner.as_str() {
                     "" => one.rule.clone(),
                     miner => format!("{} ({miner})", one.rule),

@@ -5,9 +5,9 @@ use serde_json::json;
 use super::evaluate::{ConditionReason, figure, typed};
 use super::grouping::NotificationItem;
 use super::model::{
-    AlertRule, AlertSeverity, InstanceObservation, InstanceProblem, Notification, RuleCondition,
-    ThresholdSide,
+    AlertRule, AlertSeverity, InstanceProblem, Notification, RuleCondition, ThresholdSide,
 };
+use super::observation::AlertObservation;
 use super::state_machine::{NoticeKind, RuleTransition};
 use crate::domain::health::model::HealthCheck;
 use crate::domain::metrics::model::title;
@@ -15,7 +15,7 @@ use crate::infra::notify::Tone;
 
 /// The text of a transition. `why`: the current reason; `None` when the problem is resolved.
 pub fn of_notice(
-    seen: &InstanceObservation,
+    seen: &AlertObservation,
     notice: &RuleTransition,
     why: Option<&ConditionReason>,
 ) -> NotificationItem {
@@ -28,14 +28,14 @@ pub fn of_notice(
         text: text.into(),
         since: Some(notice.since),
         until,
-        ..of_instance(seen, notice.words.clone())
+        ..of_subject(seen, notice.words.clone())
     }
 }
 
 /// The text of an event: the value went from the last reported one to the current one.
 pub fn of_growth(
     rule: &AlertRule,
-    seen: &InstanceObservation,
+    seen: &AlertObservation,
     from: f64,
     to: f64,
 ) -> NotificationItem {
@@ -61,15 +61,14 @@ pub fn of_growth(
         text,
         figure: Some(to),
         before: Some(from),
-        ..of_instance(seen, words)
+        ..of_subject(seen, words)
     }
 }
 
-fn of_instance(seen: &InstanceObservation, words: String) -> NotificationItem {
-    let (id, name) = (seen.instance, seen.name.clone());
+fn of_subject(seen: &AlertObservation, words: String) -> NotificationItem {
     NotificationItem {
-        id,
-        name,
+        id: seen.subject().instance(),
+        name: seen.name().to_owned(),
         miner: String::new(),
         rule: String::new(),
         words,
@@ -141,5 +140,6 @@ pub fn of_condition(condition: &RuleCondition) -> String {
         RuleCondition::MinerOffline { miner: Some(miner) } => {
             format!("the miner {miner} is offline")
         }
+        RuleCondition::HostUnreachable => "a host is unreachable".into(),
     }
 }

@@ -10,29 +10,30 @@ use tokio_util::sync::CancellationToken;
 
 use super::delivery::DeliveryWorker;
 use super::display;
-use super::evaluate::{ConditionReason, ConditionResult, evaluate_all};
+use super::evaluate::{ConditionReason, ConditionResult, evaluate_all, evaluate_host};
 use super::grouping::{NotificationEvent, NotificationItem, page_path};
 use super::incident::is_covered;
-use super::model::{AlertRule, InstanceObservation};
+use super::model::AlertRule;
+use super::observation::{AlertObservation, AlertSubject, InstanceObservation};
 use super::posting::{NotificationQueue, RuleNotice, bundles};
 use super::queries::{self, RuleStateKey};
 use super::service::{Alerts, LatestObservations};
 use super::state_machine::{RuleState, grown, step};
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
-use crate::base::ids::{ChannelId, InstanceId};
+use crate::base::ids::ChannelId;
 use crate::domain::instances::InstanceTags;
 use crate::domain::mutes::{MuteSet, lasting_mutes};
 
-/// After this time without observations, the state of an instance is uncertain.
+/// After this time without observations, the state of an instance or host is uncertain.
 const GAP: Duration = Duration::from_secs(60);
 /// How often elapsed delays and expired mutes are checked.
 const TICK: Duration = Duration::from_secs(5);
 
 /// The input for evaluating rules.
 struct RuleContext {
-    /// Instances without recent observations: conditions that had not held long enough start again.
-    is_new: HashSet<InstanceId>,
+    /// Those without recent observations: conditions that had not held long enough start again.
+    is_new: HashSet<AlertSubject>,
     rules: Vec<AlertRule>,
     states: HashMap<RuleStateKey, RuleState>,
     mutes: MuteSet,
@@ -47,35 +48,50 @@ struct EvaluationResult {
 }
 
 impl RuleContext {
-    /// Evaluates all rules on an observation of an instance.
+    /// Evaluates all rules on an observation.
     fn evaluate_rules(
         &self,
-        seen: &InstanceObservation,
+        seen: &AlertObservation,
         now: Timestamp,
         outcome: &mut EvaluationResult,
     ) {
+        let subject = seen.subject();
         for rule in self
             .rules
             .iter()
-            .filter(|rule| rule.enabled && rule.is_about(seen.instance))
+            .filter(|rule| rule.enabled && rule.is_about(&subject))
         {
             let receivers = self.receivers(rule);
-            let mut results = evaluate_all(&rule.condition, seen);
-            if is_covered(rule, seen, &self.rules, |other| self.receivers(other)) {
-                for (_, verdict) in &mut results {
-                    *verdict = ConditionResult::Unknown;
-                }
-            }
-            self.clear_unlisted(rule, seen, &results, outcome);
+            let results = match seen {
+                AlertObservation::Instance(seen) => self.evaluate_instance(rule, seen, outcome),
+                AlertObservation::Host(seen) => vec![(String::new(), evaluate_host(seen))],
+            };
             for (miner, verdict) in results {
                 let key = RuleStateKey {
                     rule: rule.id,
-                    instance: seen.instance,
+                    subject: subject.clone(),
                     miner,
                 };
                 self.evaluate_rule(rule, seen, (key, verdict), &receivers, now, outcome);
             }
         }
+    }
+
+    /// The results of a rule for an instance, or for each of its miners.
+    fn evaluate_instance(
+        &self,
+        rule: &AlertRule,
+        seen: &InstanceObservation,
+        outcome: &mut EvaluationResult,
+    ) -> Vec<(String, ConditionResult)> {
+        let mut results = evaluate_all(&rule.condition, seen);
+        if is_covered(rule, seen, &self.rules, |other| self.receivers(other)) {
+            for (_, verdict) in &mut results {
+                *verdict = ConditionResult::Unknown;
+            }
+        }
+        self.clear_unlisted(rule, seen, &results, outcome);
+        results
     }
 
     /// Ends the alerts about miners that are not listed any more, without a notification.
@@ -90,36 +106,36 @@ impl RuleContext {
             return;
         }
         let gone = self.states.keys().filter(|key| {
-            (key.rule, key.instance) == (rule.id, seen.instance)
+            (key.rule, key.subject.instance()) == (rule.id, Some(seen.instance))
                 && !results.iter().any(|(miner, _)| *miner == key.miner)
         });
         let gone = gone.map(|key| (key.clone(), RuleState::default()));
         outcome.states.extend(gone);
     }
 
-    /// Evaluates a rule on what was observed of an instance or of one of its miners.
+    /// Evaluates a rule on what was observed of an instance, of one of its miners, or of a host.
     fn evaluate_rule(
         &self,
         rule: &AlertRule,
-        seen: &InstanceObservation,
+        seen: &AlertObservation,
         (key, verdict): (RuleStateKey, ConditionResult),
         receivers: &[ChannelId],
         now: Timestamp,
         outcome: &mut EvaluationResult,
     ) {
         let minute = now.minute_of_day();
-        let is_muted = self
-            .mutes
-            .until(rule.id, seen.instance, seen.tags.iter(), now)
-            .is_some();
+        let muted_until = key
+            .subject
+            .muted_until(&self.mutes, rule.id, seen.tags(), now);
+        let is_muted = muted_until.is_some();
         let before = self.states.get(&key).cloned().unwrap_or_default();
         let mut state = before.clone();
-        if self.is_new.contains(&seen.instance) {
+        if self.is_new.contains(&key.subject) {
             state.prune_unseen(rule, now);
         }
         let told = match &verdict {
             ConditionResult::Holds(_) | ConditionResult::Not | ConditionResult::Unknown
-                if seen.is_at_rest =>
+                if seen.is_at_rest() =>
             {
                 state.rest();
                 None
@@ -171,41 +187,45 @@ impl RuleContext {
     }
 }
 
-fn tags_of(latest: &LatestObservations) -> HashMap<InstanceId, InstanceTags> {
-    let tags = latest.iter().map(|(id, seen)| (*id, seen.tags.clone()));
+fn tags_of(latest: &LatestObservations) -> HashMap<AlertSubject, InstanceTags> {
+    let tags = latest
+        .iter()
+        .filter_map(|(subject, seen)| Some((subject.clone(), seen.tags()?.clone())));
     tags.collect()
 }
 
 impl Alerts {
-    /// Processes observations of instances.
+    /// Processes observations of instances or hosts.
     ///
     /// # Errors
     /// The database cannot be read or written. Nothing is stored or sent then; the next observation
     /// or tick catches up.
-    pub async fn observe(&self, seen: Vec<InstanceObservation>) -> Result<()> {
+    pub async fn observe(&self, seen: Vec<impl Into<AlertObservation>>) -> Result<()> {
+        let seen: Vec<AlertObservation> = seen.into_iter().map(Into::into).collect();
         let mut latest = self.latest.lock().await;
-        let looks: Vec<(Arc<InstanceObservation>, Timestamp)> = seen
+        let looks: Vec<(Arc<AlertObservation>, Timestamp)> = seen
             .into_iter()
             .map(|seen| {
-                let at = seen.at;
+                let at = seen.at();
                 (Arc::new(seen), at)
             })
             .collect();
-        let is_late = |seen: &InstanceObservation| {
+        let is_late = |subject: &AlertSubject, at: Timestamp| {
             latest
-                .get(&seen.instance)
-                .is_none_or(|last| seen.at.since(last.at) > GAP)
+                .get(subject)
+                .is_none_or(|last| at.since(last.at()) > GAP)
         };
         let is_new = looks
             .iter()
-            .filter(|(seen, _)| is_late(seen))
-            .map(|(seen, _)| seen.instance)
+            .map(|(seen, at)| (seen.subject(), *at))
+            .filter(|(subject, at)| is_late(subject, *at))
+            .map(|(subject, _)| subject)
             .collect();
-        latest.extend(looks.iter().map(|(seen, _)| (seen.instance, seen.clone())));
+        latest.extend(looks.iter().map(|(seen, _)| (seen.subject(), seen.clone())));
         self.evaluate_observations(looks, is_new, &latest).await
     }
 
-    /// Evaluates the last observation of each instance again, because delays may have elapsed and
+    /// Evaluates the last observations again, because delays may have elapsed and
     /// quiet times or mutes may have ended.
     pub async fn tick(&self) {
         if let Err(e) = self.reevaluate().await {
@@ -224,18 +244,18 @@ impl Alerts {
         .await
     }
 
-    /// Forgets a deleted instance. Its queued notifications are still sent.
-    pub async fn clear_instance(&self, id: InstanceId) {
-        // The database deletes its rows together with the instance.
-        self.latest.lock().await.remove(&id);
+    /// Forgets a deleted instance or host. Its queued notifications are still sent.
+    pub async fn clear(&self, subject: &AlertSubject) {
+        // The database deletes its rows together with it.
+        self.latest.lock().await.remove(subject);
     }
 
     /// Evaluates observations, each as of its own time. The caller has locked `latest`, so
     /// evaluations never overlap.
     async fn evaluate_observations(
         &self,
-        looks: Vec<(Arc<InstanceObservation>, Timestamp)>,
-        is_new: HashSet<InstanceId>,
+        looks: Vec<(Arc<AlertObservation>, Timestamp)>,
+        is_new: HashSet<AlertSubject>,
         latest: &LatestObservations,
     ) -> Result<()> {
         let Some(first) = looks.iter().map(|(_, at)| *at).min() else {
@@ -274,30 +294,24 @@ impl Alerts {
         let taken = in_hand.clone();
         self.db
             .write(move |c| {
-                // The instance may have been deleted in the meantime.
-                let present: Vec<InstanceId> = queries::instance_names(c)?
-                    .into_iter()
-                    .map(|(id, _)| id)
-                    .collect();
+                // The instance or host may have been deleted in the meantime.
+                let present = queries::subjects(c)?;
                 for (key, state) in outcome
                     .states
                     .iter()
-                    .filter(|(key, _)| present.contains(&key.instance))
+                    .filter(|(key, _)| present.contains(&key.subject))
                 {
                     queries::set_memory(c, key, state)?;
                 }
                 outcome
                     .notices
-                    .retain(|told| present.contains(&told.item.id));
+                    .retain(|told| present.contains(&told.item.subject()));
                 let states = desk.states.into_iter().chain(outcome.states);
                 let mut states: HashMap<RuleStateKey, RuleState> = states.collect();
                 // Nothing waits for notifications that are not sent.
                 states.retain(|key, _| {
-                    let tags = tags
-                        .get(&key.instance)
-                        .into_iter()
-                        .flat_map(|own| own.iter());
-                    let until = desk.mutes.until(key.rule, key.instance, tags, now);
+                    let (subject, mutes) = (&key.subject, &desk.mutes);
+                    let until = subject.muted_until(mutes, key.rule, tags.get(subject), now);
                     until.is_none()
                 });
                 let queue = NotificationQueue {

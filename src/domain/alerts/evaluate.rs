@@ -1,9 +1,7 @@
-//! Evaluates a condition on an observation of an instance, and states the reason. No I/O.
+//! Evaluates a condition on an observation of an instance or a host, and states the reason. No I/O.
 
-use super::model::{
-    AlertSeverity, InstanceObservation, InstanceProblem, ObservedCheck, ObservedMiner,
-    RuleCondition, ThresholdSide,
-};
+use super::model::{AlertSeverity, InstanceProblem, RuleCondition, ThresholdSide};
+use super::observation::{HostObservation, InstanceObservation, ObservedCheck, ObservedMiner};
 use crate::base::units::Unit;
 use crate::domain::metrics::model::{metric, title};
 use crate::infra::chart::{format_value, typed_value};
@@ -30,7 +28,7 @@ pub enum ConditionResult {
 /// Why a condition holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConditionReason {
-    /// A few words that follow the name of the instance: `not running`.
+    /// A few words that follow the name of the instance or host: `not running`.
     pub words: String,
     /// The cause, if known, as a continuation of the words: `because the pool closed the connection`.
     pub cause: Option<String>,
@@ -94,7 +92,20 @@ fn why_offline(miner: &ObservedMiner) -> ConditionReason {
     }
 }
 
-/// Evaluates a condition on an observation.
+/// Whether a host cannot be used.
+pub fn evaluate_host(seen: &HostObservation) -> ConditionResult {
+    match &seen.problem {
+        None => ConditionResult::Unknown,
+        Some(None) => ConditionResult::Not,
+        Some(Some(problem)) => ConditionResult::Holds(ConditionReason {
+            words: problem.what.clone(),
+            cause: None,
+            text: problem.advice.clone(),
+        }),
+    }
+}
+
+/// Evaluates a condition on an observation of an instance.
 fn evaluate(condition: &RuleCondition, seen: &InstanceObservation) -> ConditionResult {
     match condition {
         RuleCondition::State { is } => {
@@ -145,8 +156,10 @@ fn evaluate(condition: &RuleCondition, seen: &InstanceObservation) -> ConditionR
                 })
             }
         },
-        // Evaluated for each miner.
-        RuleCondition::MinerOffline { .. } => ConditionResult::Unknown,
+        // Evaluated for each miner, and for each host.
+        RuleCondition::MinerOffline { .. } | RuleCondition::HostUnreachable => {
+            ConditionResult::Unknown
+        }
         RuleCondition::BlockFound => ConditionResult::Figure(seen.blocks as f64),
         RuleCondition::BestDifficulty => {
             match seen.best_difficulty.filter(|value| value.is_finite()) {

@@ -1,24 +1,29 @@
-//! Collects observations of all instances for the alerts, periodically and after each change. Does
-//! not evaluate rules.
+//! Collects observations of all instances and hosts for the alerts: periodically, and of instances
+//! also after each change. Does not evaluate rules.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use super::model::{InstanceObservation, ObservedCause, ObservedCheck, ObservedMiner};
+use super::observation::{
+    AlertObservation, AlertSubject, HostObservation, InstanceObservation, ObservedCause,
+    ObservedCheck, ObservedMiner,
+};
 use super::service::Alerts;
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
 use crate::domain::health::HealthService;
 use crate::domain::health::model::score;
+use crate::domain::hosts::HostService;
+use crate::domain::hosts::model::{Host, HostState};
 use crate::domain::instances::{Instance, MinerProtocol};
 use crate::domain::metrics::{LatestFigures, MetricService, MonitoringState};
 use crate::domain::miners::{ListedMiner, MinerService, TranslatorReport};
 use crate::keeper::machine::InstanceState;
 
-/// The interval of rounds over all instances, for values that change without an event.
+/// The interval of rounds over all instances and hosts, for values that change without an event.
 const ROUND: Duration = Duration::from_secs(10);
 /// How long an instance that should run may be stopped before it counts as a problem: a stop takes
 /// at most 15 s.
@@ -26,15 +31,16 @@ const REST: Duration = Duration::from_secs(16);
 /// Changes within this time share one observation.
 const COALESCE: Duration = Duration::from_millis(300);
 
-/// Observes instances and passes the observations to the alerts.
+/// Observes instances and hosts and passes the observations to the alerts.
 #[derive(Debug)]
 pub struct AlertFeed {
     alerts: Alerts,
     health: HealthService,
+    hosts: HostService,
     metrics: MetricService,
     /// The number of blocks found by each instance, as of the last round.
     blocks: HashMap<InstanceId, u64>,
-    known: HashSet<InstanceId>,
+    known: HashSet<AlertSubject>,
     /// Since when instances that should run have been stopped.
     resting: HashMap<InstanceId, Instant>,
     miners: MinerService,
@@ -77,10 +83,12 @@ impl AlertFeed {
         health: HealthService,
         metrics: MetricService,
         miners: MinerService,
+        hosts: HostService,
     ) -> Self {
         Self {
             alerts,
             health,
+            hosts,
             metrics,
             blocks: HashMap::new(),
             known: HashSet::new(),
@@ -128,26 +136,31 @@ impl AlertFeed {
         }
     }
 
-    /// Observes all instances, or only these.
+    /// Observes all instances and hosts, or only these instances.
     async fn observe_all(&mut self, only: Option<&HashSet<InstanceId>>) -> Result<()> {
         let instances = self.health.instances().list().await?;
+        let mut seen: Vec<AlertObservation> = Vec::new();
         if only.is_none() {
             self.blocks = self.metrics.blocks_found().await?;
-            let present: HashSet<InstanceId> =
-                instances.iter().map(|instance| instance.id).collect();
+            let hosts = self.hosts.list().into_iter().map(observed_host);
+            seen.extend(hosts.map(AlertObservation::Host));
+            let hosts = seen.iter().map(AlertObservation::subject);
+            let ids = instances.iter().map(|instance| instance.id);
+            let present: HashSet<AlertSubject> =
+                ids.map(AlertSubject::Instance).chain(hosts).collect();
             for gone in self.known.difference(&present) {
-                self.alerts.clear_instance(*gone).await;
+                self.alerts.clear(gone).await;
             }
-            self.resting.retain(|id, _| present.contains(id));
+            self.resting
+                .retain(|id, _| present.contains(&AlertSubject::Instance(*id)));
             self.known = present;
             // First, so that the list is not older.
             self.note_answers(&instances);
             self.listed = self.listed_miners().await?;
         }
-        let mut seen = Vec::new();
         for instance in instances {
             if only.is_none_or(|only| only.contains(&instance.id)) {
-                seen.push(self.observe(instance));
+                seen.push(self.observe(instance).into());
             }
         }
         self.alerts.observe(seen).await
@@ -262,6 +275,30 @@ impl AlertFeed {
     }
 }
 
+/// A host as it last responded or failed. Nothing is known of it before that: its state in the
+/// database may be out of date.
+fn observed_host((host, state): (Host, HostState)) -> HostObservation {
+    let responds = state.report.is_some();
+    let is_known = responds || state.failure.is_some();
+    let advice = || {
+        let last = state.counts.map(|(all, running)| {
+            let name = &host.name;
+            format!("Last known on {name}: {running} of {all} instances running.")
+        });
+        let parts = [last, state.advice(&host)].into_iter().flatten();
+        parts.collect::<Vec<_>>().join(" ")
+    };
+    let problem = (!responds).then(|| ObservedCause {
+        what: state.status.text().into(),
+        advice: advice(),
+    });
+    HostObservation {
+        at: Timestamp::now(),
+        problem: is_known.then_some(problem),
+        name: host.name,
+    }
+}
+
 /// Whether the monitoring of the current client responded in the last round.
 fn client_answers(instance: &Instance, measured: Option<&LatestFigures>) -> bool {
     // A round before its start was one of another client.
@@ -325,9 +362,12 @@ fn observed(listed: &[ListedMiner], answers: ProgramAnswers) -> Vec<ObservedMine
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::hosts::model::{HostReport, HostStatus};
     use crate::domain::instances::InstanceProgram;
     use crate::keeper::protocol::TranslatorStatus;
     use crate::keeper::translator_machine::TranslatorState;
+    use crate::programs::openssh::SshFailure;
+    use strum::IntoEnumIterator;
 
     const STARTED: i64 = 1_795_400_000_000;
     const BOTH: ProgramAnswers = ProgramAnswers {
@@ -458,5 +498,62 @@ mod tests {
             ..miner("192.0.2.2", v1, false, 900)
         };
         assert_eq!(judge(stranger), Some(true));
+    }
+
+    #[test]
+    fn a_host_has_a_problem_if_its_last_connection_failed() {
+        let host = Host {
+            name: "barn".into(),
+            address: "ada@barn".parse().unwrap(),
+            created_at: Timestamp(0),
+        };
+        let problem = |state: &HostState| observed_host((host.clone(), state.clone())).problem;
+        let failure = |text| Err(SshFailure::of(Some(255), text));
+        // As the last process stored it.
+        let mut state = HostState::new(Timestamp(0));
+        state.counts = Some((5, 3));
+        for status in HostStatus::iter() {
+            state.status = status;
+            assert_eq!(problem(&state), None, "{status:?}");
+        }
+        for (text, what, advice) in [
+            (
+                "ssh: connect to host barn port 22: No route to host",
+                "unreachable",
+                "ada@barn cannot be reached.",
+            ),
+            (
+                "ada@barn: Permission denied (publickey).",
+                "login refused",
+                "ada@barn does not accept",
+            ),
+            (
+                "Host key verification failed.",
+                "host key unknown",
+                "The host key of ada@barn",
+            ),
+        ] {
+            let lost = state.next(failure(text), None, Timestamp(1));
+            let found = problem(&lost).unwrap().unwrap();
+            assert_eq!(found.what, what);
+            let start = format!("Last known on barn: 3 of 5 instances running. {advice}");
+            assert!(found.advice.starts_with(&start), "{}", found.advice);
+        }
+        let report = |version: &str| {
+            Ok(HostReport {
+                id: "a".into(),
+                version: version.into(),
+                clock_offset_ms: 0,
+                instances: [].into(),
+            })
+        };
+        for (version, same_as) in [
+            (env!("CARGO_PKG_VERSION"), None),
+            ("0.0.1", None),
+            ("0.0.1", Some("attic".to_owned())),
+        ] {
+            let back = state.next(report(version), same_as, Timestamp(2));
+            assert_eq!(problem(&back), Some(None), "{:?}", back.status);
+        }
     }
 }

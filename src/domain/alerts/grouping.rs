@@ -1,8 +1,8 @@
-//! Builds one notification for one instance, or for all instances that had a problem of the same kind
+//! Builds one notification for one instance or host, or for all that had a problem of the same kind
 //! within a short time. No I/O.
 //!
 //! If a pool fails, you get one notification and not fifty. The data of a notification holds an
-//! item for each instance, so that more items can be added until it is sent.
+//! item for each of them, so that more items can be added until it is sent.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,17 +10,18 @@ use std::collections::HashSet;
 
 use super::evaluate::cut;
 use super::model::{AlertRule, Notification, RuleCondition};
+use super::observation::AlertSubject;
 use super::state_machine::NoticeKind;
 use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::{InstanceId, RuleId};
 use crate::infra::notify::Tone;
 
-/// Maximum number of instances in one notification. Its data contains all of them.
+/// Maximum number of instances or hosts in one notification. Its data contains all of them.
 pub const MOST: usize = 1000;
-/// Maximum number of instances that its text names: receivers limit the size. The link of the
+/// Maximum number of instances or hosts that its text names: receivers limit the size. The link of the
 /// notification leads to all of them.
 const NAMED: usize = 20;
-/// Maximum number of different words about instances in one text.
+/// Maximum number of different words in one text.
 const WORDINGS: usize = 8;
 /// Maximum number of different pieces of advice in one notification. More would not be read.
 const ADVICE: usize = 4;
@@ -56,14 +57,15 @@ impl From<NoticeKind> for NotificationEvent {
     }
 }
 
-/// The part of a notification about one instance.
+/// The part of a notification about one instance or host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NotificationItem {
-    /// The id of the instance.
-    pub id: InstanceId,
-    /// The name of the instance.
+    /// The id of the instance; `None` for a host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<InstanceId>,
+    /// The name of the instance or host.
     pub name: String,
-    /// The miner, by name and address; empty if the notification is about the instance.
+    /// The miner, by name and address; empty if the notification is about the instance or a host.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub miner: String,
     /// The name of its rule, if that is not the one of the notification; otherwise empty.
@@ -88,9 +90,15 @@ pub struct NotificationItem {
 }
 
 impl NotificationItem {
-    /// Whether both are about the same instance or miner.
+    /// What it is about.
+    pub fn subject(&self) -> AlertSubject {
+        let host = || AlertSubject::Host(self.name.clone());
+        self.id.map_or_else(host, AlertSubject::Instance)
+    }
+
+    /// Whether both are about the same instance, miner or host.
     pub fn is_about(&self, other: &Self) -> bool {
-        (self.id, &self.miner) == (other.id, &other.miner)
+        (self.subject(), &self.miner) == (other.subject(), &other.miner)
     }
 
     /// The item of a notification of `rule`, in a notification of `other`.
@@ -104,8 +112,15 @@ impl NotificationItem {
     }
 }
 
-/// The page about a notification: that of its instance, or the list of instances if it names several.
+/// The page about a notification: that of its instance or host, or the list if it names several.
 pub fn page_path(data: &Value) -> String {
+    if let Some(hosts) = data.get("hosts").and_then(Value::as_array) {
+        let name = |host: &Value| Some(host.get("name")?.as_str()?.to_owned());
+        return match &hosts[..] {
+            [host] => name(host).map_or_else(|| "/hosts".into(), |name| format!("/hosts/{name}")),
+            _ => "/hosts".into(),
+        };
+    }
     let items = data.get("instances").and_then(Value::as_array);
     let id = |item: &Value| item.get("id")?.as_str()?.parse().ok();
     let ids: HashSet<InstanceId> = items.into_iter().flatten().filter_map(id).collect();
@@ -134,7 +149,10 @@ pub fn said(
 ) -> Notification {
     let (title, text) = match items {
         [item] => (alone(event, item, at), text_alone(event, item)),
-        _ => (together(rule, event, items), text_together(event, items)),
+        _ => (
+            together(rule, event, items),
+            text_together(rule, event, items),
+        ),
     };
     let mood = match (event, &rule.condition) {
         (NotificationEvent::Raised | NotificationEvent::Again, _) => Tone::Bad,
@@ -146,11 +164,14 @@ pub fn said(
         "event": event.as_str(),
         "rule": { "id": rule.id, "name": rule.name },
         "condition": rule.condition,
-        "instances": items,
     });
-    // The first instance, for programs that expect a single one.
+    data[list_name(rule)] = json!(items);
+    // The first instance or host, for programs that expect a single one.
     if let Some(first) = items.first() {
-        data["instance"] = json!({ "id": first.id, "name": first.name });
+        data[rule.condition.noun()] = match first.id {
+            Some(id) => json!({ "id": id, "name": first.name }),
+            None => json!({ "name": first.name }),
+        };
         if let Ok(Value::Object(members)) = serde_json::to_value(first) {
             for name in ["since", "until", "figure", "before"] {
                 if let Some(value) = members.get(name) {
@@ -170,6 +191,11 @@ pub fn said(
         mood,
         data,
     }
+}
+
+/// The name of the items in the data of a notification.
+fn list_name(rule: &AlertRule) -> String {
+    format!("{}s", rule.condition.noun())
 }
 
 /// The rules that the items come from.
@@ -200,7 +226,7 @@ pub fn items_of(
     let is_of_kind = data["condition"]["kind"] == rule.condition.kind();
     let is_same = is_of_kind && rule_of(data) == Some(rule.id) && data["event"] == event.as_str();
     is_same
-        .then(|| serde_json::from_value(data["instances"].clone()).ok())
+        .then(|| serde_json::from_value(data[list_name(rule)].clone()).ok())
         .flatten()
 }
 
@@ -247,11 +273,11 @@ fn text_alone(event: NotificationEvent, item: &NotificationItem) -> String {
 const MINER: &str = "miner";
 
 /// What the items are about.
-fn noun(items: &[NotificationItem]) -> &'static str {
+fn noun(rule: &AlertRule, items: &[NotificationItem]) -> &'static str {
     if items.iter().all(|item| !item.miner.is_empty()) {
         MINER
     } else {
-        "instance"
+        rule.condition.noun()
     }
 }
 
@@ -271,12 +297,16 @@ fn common(items: &[NotificationItem]) -> Option<&str> {
 }
 
 fn together(rule: &AlertRule, event: NotificationEvent, items: &[NotificationItem]) -> String {
-    let (count, noun) = (items.len(), noun(items));
+    let (count, noun) = (items.len(), noun(rule, items));
     let words = match common(items) {
         Some(words) => words,
         // The name of each miner is in its words.
         None if noun == MINER => "offline",
-        None if items.iter().any(|item| !item.rule.is_empty()) => "several problems",
+        None if rule.condition.is_about_hosts()
+            || items.iter().any(|item| !item.rule.is_empty()) =>
+        {
+            "several problems"
+        }
         None => &rule.name,
     };
     match event {
@@ -288,8 +318,9 @@ fn together(rule: &AlertRule, event: NotificationEvent, items: &[NotificationIte
     }
 }
 
-/// The instances, then what to do, then the times: a phone may cut off the end.
-fn text_together(event: NotificationEvent, items: &[NotificationItem]) -> String {
+/// The instances or hosts, then what to do, then the times: a phone may cut off the end.
+fn text_together(rule: &AlertRule, event: NotificationEvent, items: &[NotificationItem]) -> String {
+    let noun = noun(rule, items);
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
     for item in items {
         match groups.iter_mut().find(|(words, _)| *words == item.words) {
@@ -305,7 +336,7 @@ fn text_together(event: NotificationEvent, items: &[NotificationItem]) -> String
         let listed = names[..named].join(", ");
         let who = match (names.len() - named, named) {
             (0, _) => listed,
-            (more, 0) => counted(more, noun(items)),
+            (more, 0) => counted(more, noun),
             (more, _) => format!("{listed} and {more} more"),
         };
         match is_common {
@@ -317,7 +348,7 @@ fn text_together(event: NotificationEvent, items: &[NotificationItem]) -> String
     let rest = groups.iter().skip(WORDINGS).map(|(_, names)| names.len());
     match rest.sum() {
         0 => {}
-        more => lines.push(format!("{}: other problems", counted(more, noun(items)))),
+        more => lines.push(format!("{}: other problems", counted(more, noun))),
     }
     if matches!(event, NotificationEvent::Raised | NotificationEvent::Again) {
         let mut advice: Vec<&str> = Vec::new();
@@ -333,10 +364,7 @@ fn text_together(event: NotificationEvent, items: &[NotificationItem]) -> String
         let has_more = advice.len() > ADVICE;
         lines.extend(advice.into_iter().take(ADVICE).map(str::to_owned));
         if has_more {
-            lines.push(format!(
-                "For advice on the other {}s, see their pages.",
-                noun(items)
-            ));
+            lines.push(format!("For advice on the other {noun}s, see their pages."));
         }
     }
     let first = items
@@ -351,7 +379,7 @@ fn text_together(event: NotificationEvent, items: &[NotificationItem]) -> String
         .map(Timestamp::local);
     match (event, first, last) {
         (NotificationEvent::Raised | NotificationEvent::Again, Some(first), _) => {
-            lines.push(format!("First {} affected at {first}.", noun(items)))
+            lines.push(format!("First {noun} affected at {first}."))
         }
         (NotificationEvent::Cleared, Some(first), Some(last)) => {
             lines.push(format!("Lasted from {first} to {last}."))

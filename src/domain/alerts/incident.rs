@@ -6,24 +6,24 @@
 
 use std::time::Duration;
 
-use super::model::{AlertRule, InstanceObservation, InstanceProblem, RuleCondition};
+use super::model::{AlertRule, InstanceProblem, RuleCondition};
+use super::observation::{AlertSubject, InstanceObservation};
 use crate::base::ids::ChannelId;
 use crate::keeper::machine::InstanceState;
 
-/// Problems of several instances that start within this time are probably one outage. A health check
+/// Problems of several instances or hosts that start within this time are probably one outage. A health check
 /// notices within a minute what a state shows at once, and some causes take a few minutes to end a
 /// client.
 pub const SAME_START: Duration = Duration::from_secs(300);
 
-/// Whether both rules are about the state or the health of an instance.
+/// Whether both rules are about the state or the health of an instance, or both about hosts.
 pub const fn are_comparable(a: &AlertRule, b: &AlertRule) -> bool {
-    const fn is_about_state(rule: &AlertRule) -> bool {
-        matches!(
-            rule.condition,
-            RuleCondition::State { .. } | RuleCondition::Check { .. }
-        )
-    }
-    is_about_state(a) && is_about_state(b)
+    use RuleCondition::{Check, HostUnreachable, State};
+    matches!(
+        (&a.condition, &b.condition),
+        (State { .. } | Check { .. }, State { .. } | Check { .. })
+            | (HostUnreachable, HostUnreachable)
+    )
 }
 
 /// Whether another rule reports that the instance is not running, to the same channels, no later and
@@ -44,7 +44,7 @@ pub fn is_covered(
         );
         is_about_down
             && other.enabled
-            && other.is_about(seen.instance)
+            && other.is_about(&AlertSubject::Instance(seen.instance))
             && other.for_s <= rule.for_s
             && other.quiet == rule.quiet
             && receivers(other) == receivers(rule)

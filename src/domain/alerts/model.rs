@@ -1,15 +1,12 @@
-//! Alert rules, conditions and observations. Values only: no I/O, no clock.
+//! Alert rules, conditions, channels and active alerts. Values only: no I/O, no clock.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
+use super::observation::AlertSubject;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
-use crate::domain::instances::InstanceTags;
-use crate::domain::miners::series_detail;
 use crate::infra::notify::{NotifyChannel, Tone};
-use crate::keeper::machine::InstanceState;
 
 /// The condition of a rule.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
@@ -52,6 +49,8 @@ pub enum RuleCondition {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         miner: Option<String>,
     },
+    /// The jd-manager on another machine cannot be reached. Nothing is known of its instances then.
+    HostUnreachable,
 }
 
 impl RuleCondition {
@@ -69,7 +68,21 @@ impl RuleCondition {
                 | Self::Metric { .. }
                 | Self::UpdateAvailable
                 | Self::MinerOffline { .. }
+                | Self::HostUnreachable
         )
+    }
+
+    /// Whether the condition is about hosts. All others are about instances.
+    pub const fn is_about_hosts(&self) -> bool {
+        matches!(self, Self::HostUnreachable)
+    }
+
+    /// What the condition is about, as in the data of notifications: `instance` or `host`.
+    pub const fn noun(&self) -> &'static str {
+        match self.is_about_hosts() {
+            true => "host",
+            false => "instance",
+        }
     }
 }
 
@@ -161,83 +174,15 @@ pub struct AlertRule {
 }
 
 impl AlertRule {
-    /// Whether the rule applies to this instance.
-    pub fn is_about(&self, instance: InstanceId) -> bool {
-        self.instance_id.is_none_or(|only| only == instance)
+    /// Whether the rule applies to this instance or host.
+    pub fn is_about(&self, subject: &AlertSubject) -> bool {
+        match subject {
+            AlertSubject::Instance(id) => {
+                !self.condition.is_about_hosts() && self.instance_id.is_none_or(|only| only == *id)
+            }
+            AlertSubject::Host(_) => self.condition.is_about_hosts(),
+        }
     }
-}
-
-/// An observation of an instance at one moment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct InstanceObservation {
-    /// The id of the instance.
-    pub instance: InstanceId,
-    /// The name of the instance.
-    pub name: String,
-    /// The tags of the instance.
-    pub tags: InstanceTags,
-    /// When the observation was made.
-    pub at: Timestamp,
-    /// The instance should be running.
-    pub is_wanted: bool,
-    /// The user stopped the instance: no condition holds, and that is not reported.
-    pub is_at_rest: bool,
-    /// The state of the instance.
-    pub state: InstanceState,
-    /// Why its last client exited, if known.
-    pub cause: Option<ObservedCause>,
-    /// The results of its health checks.
-    pub checks: Vec<ObservedCheck>,
-    /// The newer client that is available; the outer `None` means that the version of the current
-    /// client is unknown.
-    pub available_update: Option<Option<String>>,
-    /// The newest value of each metric, if known.
-    pub figures: BTreeMap<String, f64>,
-    /// Total number of blocks found; never decreases.
-    pub blocks: u64,
-    /// The best difficulty of a share; `None` if unknown.
-    pub best_difficulty: Option<f64>,
-    /// Its listed miners; `None` if they were not read.
-    pub miners: Option<Vec<ObservedMiner>>,
-}
-
-/// A listed miner of an instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObservedMiner {
-    /// Its username or identity.
-    pub name: String,
-    /// Its IP address; may be empty.
-    pub address: String,
-    /// Whether it is offline; `None` while the program that it connects to is not running, or its
-    /// monitoring does not respond.
-    pub is_offline: Option<bool>,
-}
-
-impl ObservedMiner {
-    /// Name and address, which distinguish it from the other miners of the instance.
-    pub fn id(&self) -> String {
-        series_detail(&self.name, &self.address)
-    }
-}
-
-/// Why a client exited.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObservedCause {
-    /// In a few words: `the template provider refused the connection`.
-    pub what: String,
-    /// What to do, in sentences.
-    pub advice: String,
-}
-
-/// The result of one health check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObservedCheck {
-    /// The name of the check.
-    pub check: String,
-    /// `healthy`, `warning`, `unhealthy` or `unknown`.
-    pub status: String,
-    /// The details and what to do, in sentences.
-    pub message: String,
 }
 
 /// A saved channel. Contains secrets, so it is not serialized.
@@ -261,11 +206,16 @@ pub struct ActiveAlert {
     pub rule_id: RuleId,
     /// The name of the rule.
     pub rule: String,
-    /// The id of the instance.
-    pub instance_id: InstanceId,
-    /// The name of the instance.
-    pub instance: String,
-    /// The miner, by name and address; absent if the alert is about the instance.
+    /// The id of the instance; absent if the alert is about a host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<InstanceId>,
+    /// The name of the instance; absent if the alert is about a host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// The name of the host; absent if the alert is about an instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The miner, by name and address; absent if the alert is about the instance or a host.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub miner: String,
     /// When the problem started.
@@ -276,6 +226,22 @@ pub struct ActiveAlert {
     /// Until when no notification is sent about it; absent if it is not muted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub muted_until: Option<Timestamp>,
+}
+
+impl ActiveAlert {
+    /// The name of the instance or host.
+    pub fn name(&self) -> &str {
+        let name = self.instance.as_deref().or(self.host.as_deref());
+        name.unwrap_or_default()
+    }
+
+    /// The page of the instance or host.
+    pub fn link(&self) -> String {
+        match self.instance_id {
+            Some(id) => format!("/instances/{id}"),
+            None => format!("/hosts/{}", self.name()),
+        }
+    }
 }
 
 /// An unreadable row of the database, for example from a newer version. It is ignored everywhere
@@ -427,6 +393,11 @@ mod tests {
                     miner: Some("rig".into()),
                 },
                 r#"{"kind":"miner-offline","miner":"rig"}"#,
+            ),
+            // The migration back finds such rules by this text.
+            (
+                RuleCondition::HostUnreachable,
+                r#"{"kind":"host-unreachable"}"#,
             ),
         ];
         for ((condition, text), kind) in all.into_iter().zip(RuleCondition::VARIANTS) {

@@ -1,4 +1,4 @@
-//! Queues notifications. A notification is held while more instances are likely to follow, so that
+//! Queues notifications. A notification is held while more instances or hosts are likely to follow, so that
 //! an outage that affects many instances is one message, and its end is another.
 
 use diesel::{QueryResult, SqliteConnection};
@@ -9,12 +9,13 @@ use super::delivery::{HOLD, LONGEST_HOLD, queries as posted};
 use super::grouping::{MOST, NotificationEvent, NotificationItem, items_of, rule_of, said};
 use super::incident::{SAME_START, are_comparable};
 use super::model::AlertRule;
+use super::observation::AlertSubject;
 use super::queries::RuleStateKey;
 use super::state_machine::RuleState;
 use crate::base::clock::Timestamp;
-use crate::base::ids::{ChannelId, InstanceId};
+use crate::base::ids::ChannelId;
 
-/// A notification of a rule about an instance.
+/// A notification of a rule about an instance or a host.
 #[derive(Debug)]
 pub struct RuleNotice {
     /// The rule.
@@ -25,11 +26,11 @@ pub struct RuleNotice {
     pub at: Timestamp,
     /// What it reports.
     pub event: NotificationEvent,
-    /// The instance or miner.
+    /// The instance, miner or host.
     pub item: NotificationItem,
 }
 
-/// Notifications of one kind for one or more instances.
+/// Notifications of one kind for one or more instances or hosts.
 #[derive(Debug)]
 pub struct NoticeBundle {
     /// The rule of the first item. Items of other rules have the name of their rule.
@@ -45,7 +46,7 @@ fn can_share(a: &AlertRule, b: &AlertRule) -> bool {
     a.id == b.id || are_comparable(a, b)
 }
 
-/// Groups notifications by kind and channels, with at most [`MOST`] instances in each group.
+/// Groups notifications by kind and channels, with at most [`MOST`] items in each group.
 pub fn bundles(notices: Vec<RuleNotice>) -> Vec<NoticeBundle> {
     let mut bundles: Vec<NoticeBundle> = Vec::new();
     for notice in notices {
@@ -163,7 +164,7 @@ impl NotificationQueue<'_> {
         Ok(())
     }
 
-    /// Whether other instances are likely to follow: their problem started at about the same time,
+    /// Whether other instances or hosts are likely to follow: their problem started at about the same time,
     /// and has not been reported or resolved yet.
     fn expects_more(
         &self,
@@ -179,7 +180,7 @@ impl NotificationQueue<'_> {
         let Some(started) = since.filter(|_| is_start_or_end && are_comparable(rule, rule)) else {
             return false;
         };
-        let listed: HashSet<InstanceId> = items.iter().map(|item| item.id).collect();
+        let listed: HashSet<AlertSubject> = items.iter().map(NotificationItem::subject).collect();
         // Rules that take longer than the hold cannot follow in time.
         let can_follow = |other: &&AlertRule| {
             let delay = match event {
@@ -200,7 +201,7 @@ impl NotificationQueue<'_> {
                 _ => None,
             };
             rules.contains(&key.rule)
-                && !listed.contains(&key.instance)
+                && !listed.contains(&key.subject)
                 && open.is_some_and(|open| open.distance(started) <= SAME_START)
         })
     }

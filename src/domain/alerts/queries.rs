@@ -2,13 +2,14 @@
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::sqlite::SqliteConnection as Db;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::model::{
     ActiveAlert, AlertRowId, AlertRowKind, AlertRule, QuietHours, SavedChannel, UnreadableAlertRow,
 };
+use super::observation::AlertSubject;
 use super::state_machine::RuleState;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
@@ -18,7 +19,7 @@ use crate::domain::mutes::MuteSet;
 use crate::domain::vault::{Vault, is_sealed};
 use crate::infra::db::has_table;
 use crate::infra::db::schema::{
-    alert_channels, alert_memories, alert_rule_channels, alert_rules, instances,
+    alert_channels, alert_memories, alert_rule_channels, alert_rules, hosts, instances,
 };
 use crate::infra::db::statement::CachedStatement;
 use crate::infra::notify::NotifyChannel;
@@ -334,10 +335,22 @@ pub fn instance_names(db: &mut Db) -> QueryResult<Vec<(InstanceId, String)>> {
         .load(db)
 }
 
+/// All instances and hosts.
+pub fn subjects(db: &mut Db) -> QueryResult<HashSet<AlertSubject>> {
+    let instances: Vec<InstanceId> = instances::table.select(instances::id).load(db)?;
+    let hosts: Vec<String> = hosts::table.select(hosts::name).load(db)?;
+    let instances = instances.into_iter().map(AlertSubject::Instance);
+    Ok(instances
+        .chain(hosts.into_iter().map(AlertSubject::Host))
+        .collect())
+}
+
 type Moment = Option<Timestamp>;
 type MemoryRow = (
+    i64,
     String,
-    String,
+    Option<String>,
+    Option<String>,
     String,
     Moment,
     bool,
@@ -354,9 +367,9 @@ type MemoryRow = (
 pub struct RuleStateKey {
     /// The rule.
     pub rule: RuleId,
-    /// The instance.
-    pub instance: InstanceId,
-    /// The miner, by name and address; empty for a rule about the instance.
+    /// The instance or host.
+    pub subject: AlertSubject,
+    /// The miner, by name and address; empty for a rule about the instance or a host.
     pub miner: String,
 }
 
@@ -364,8 +377,10 @@ pub struct RuleStateKey {
 pub fn rule_states(db: &mut Db) -> QueryResult<HashMap<RuleStateKey, RuleState>> {
     let rows = alert_memories::table.load::<MemoryRow>(db)?;
     let memory = |(
+        _,
         rule,
         instance,
+        host,
         miner,
         since,
         counts,
@@ -376,10 +391,13 @@ pub fn rule_states(db: &mut Db) -> QueryResult<HashMap<RuleStateKey, RuleState>>
         words,
         count,
     ): MemoryRow| {
-        let (rule, instance) = (rule.parse().ok()?, instance.parse().ok()?);
+        let subject = match instance {
+            Some(id) => AlertSubject::Instance(id.parse().ok()?),
+            None => AlertSubject::Host(host?),
+        };
         let key = RuleStateKey {
-            rule,
-            instance,
+            rule: rule.parse().ok()?,
+            subject,
             miner,
         };
         Some((
@@ -399,11 +417,17 @@ pub fn rule_states(db: &mut Db) -> QueryResult<HashMap<RuleStateKey, RuleState>>
     Ok(rows.into_iter().filter_map(memory).collect())
 }
 
-/// Stores the state of a rule for an instance or a miner.
+/// Stores the state of a rule for an instance, a miner or a host.
 pub fn set_memory(db: &mut Db, key: &RuleStateKey, memory: &RuleState) -> QueryResult<()> {
     use alert_memories as m;
     if *memory == RuleState::default() {
-        diesel::delete(m::table.find((key.rule, key.instance, &key.miner))).execute(db)?;
+        // As in the unique index, which also makes a newer row replace an older one.
+        let subject = sql::<Nullable<Text>>("coalesce(instance_id, host)");
+        let row = m::table
+            .filter(m::rule_id.eq(key.rule))
+            .filter(subject.eq(key.subject.to_string()))
+            .filter(m::miner.eq(&key.miner));
+        diesel::delete(row).execute(db)?;
         return Ok(());
     }
     let moments = (
@@ -420,7 +444,8 @@ pub fn set_memory(db: &mut Db, key: &RuleStateKey, memory: &RuleState) -> QueryR
     );
     let values = (
         m::rule_id.eq(key.rule),
-        m::instance_id.eq(key.instance),
+        m::instance_id.eq(key.subject.instance()),
+        m::host.eq(key.subject.host()),
         m::miner.eq(&key.miner),
         moments,
         rest,
@@ -436,21 +461,26 @@ pub fn instance_tags(db: &mut Db) -> QueryResult<Vec<InstanceTags>> {
 
 type ActiveRow = (
     (String, String),
-    (String, String, InstanceTags),
-    (String, Moment, Moment),
+    Option<(InstanceId, String, InstanceTags)>,
+    (Option<String>, String, Moment, Moment),
 );
 
 /// The active alerts, oldest first, and which of them are muted.
 pub fn standing(db: &mut Db, mutes: &MuteSet, now: Timestamp) -> QueryResult<Vec<ActiveAlert>> {
     let rows = alert_memories::table
         .inner_join(alert_rules::table)
-        .inner_join(instances::table)
+        .left_join(instances::table)
         .filter(alert_memories::counts.eq(true))
-        .order((alert_memories::since, instances::name))
+        .order((
+            alert_memories::since,
+            instances::name.nullable(),
+            alert_memories::host,
+        ))
         .select((
             (alert_rules::id, alert_rules::name),
-            (instances::id, instances::name, instances::tags),
+            (instances::id, instances::name, instances::tags).nullable(),
             (
+                alert_memories::host,
                 alert_memories::miner,
                 alert_memories::since,
                 alert_memories::told,
@@ -458,17 +488,23 @@ pub fn standing(db: &mut Db, mutes: &MuteSet, now: Timestamp) -> QueryResult<Vec
         ))
         .load::<ActiveRow>(db)?;
     let standing = |row: ActiveRow| {
-        let ((rule_id, rule), (instance_id, instance, tags), (miner, since, told)) = row;
-        let (rule_id, instance_id) = (rule_id.parse().ok()?, instance_id.parse().ok()?);
+        let ((rule_id, rule), instance, (host, miner, since, told)) = row;
+        let rule_id = rule_id.parse().ok()?;
+        let subject = match (&instance, &host) {
+            (Some((id, ..)), _) => AlertSubject::Instance(*id),
+            (None, host) => AlertSubject::Host(host.clone()?),
+        };
+        let tags = instance.as_ref().map(|(_, _, tags)| tags);
         Some(ActiveAlert {
+            muted_until: subject.muted_until(mutes, rule_id, tags, now),
+            instance_id: subject.instance(),
+            instance: instance.map(|(_, name, _)| name),
+            host,
             rule_id,
             rule,
-            instance_id,
-            instance,
             miner,
             since: since?,
             told,
-            muted_until: mutes.until(rule_id, instance_id, tags.iter(), now),
         })
     };
     Ok(rows.into_iter().filter_map(standing).collect())

@@ -122,11 +122,23 @@ impl RuleDraft {
         };
         let tell_cleared = flag("tell_cleared", former.map(|former| former.tell_cleared)) && lasts;
         let enabled = flag("enabled", former.map(|former| former.enabled));
+        let is_about_hosts = condition
+            .as_ref()
+            .is_some_and(RuleCondition::is_about_hosts);
         let instance_id = if members.has("instance_id") {
-            members.parsed::<InstanceId>("instance_id", "the id of an instance, or empty for all")
+            let given = members
+                .parsed::<InstanceId>("instance_id", "the id of an instance, or empty for all");
+            if is_about_hosts && given.is_some() {
+                members.refuse(
+                    "instance_id",
+                    "instance_id must be empty, because this condition is about hosts.",
+                );
+            }
+            given
         } else {
             former.and_then(|former| former.instance_id)
         };
+        let instance_id = instance_id.filter(|_| !is_about_hosts);
         if instance_id.is_some_and(|id| !known.instances.contains(&id)) {
             members.refuse("instance_id", "This instance does not exist.");
         }
@@ -171,7 +183,11 @@ pub(super) fn rule_fields(is_new: bool) -> Vec<RequestField> {
             "Shown in each notification. Default: based on the condition.",
         )
         .longest(64),
-        id("instance_id", "The instance; null: all instances.").or_null(),
+        id(
+            "instance_id",
+            "The instance; null: all instances. Always null for host-unreachable.",
+        )
+        .or_null(),
         whole(
             "for_s",
             "Notify after the condition has held for this many seconds; 600 by default for miner-offline.",
@@ -303,6 +319,7 @@ fn read_condition(members: &mut MemberReader) -> Option<RuleCondition> {
         Some("miner-offline") => Some(RuleCondition::MinerOffline {
             miner: miner(members)?,
         }),
+        Some("host-unreachable") => Some(RuleCondition::HostUnreachable),
         _ => {
             if !members.is_refused("kind") {
                 members.refuse(

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::model::{InstanceObservation, ObservedCheck, SavedChannel};
+use super::model::SavedChannel;
+use super::observation::{HostObservation, InstanceObservation, ObservedCause, ObservedCheck};
 use super::{AlertRule, Alerts, ChannelDraft, RuleDraft};
 use crate::base::actor::Actor;
 use crate::base::clock::{Clock, Timestamp};
@@ -160,6 +161,32 @@ impl AlertTestBed {
         InstanceObservation {
             state: InstanceState::BackingOff,
             ..self.well(instance)
+        }
+    }
+
+    /// Adds a host.
+    pub async fn host(&self, name: &str) {
+        self.sql(&format!("INSERT INTO hosts (name, address, created_at, status, since) VALUES ('{name}', '{name}', 0, 'ok', 0)")).await;
+    }
+
+    /// An observation of a host that responds, as of now.
+    pub fn reachable(&self, name: &str) -> HostObservation {
+        HostObservation {
+            name: name.into(),
+            at: self.clock.now(),
+            problem: Some(None),
+        }
+    }
+
+    /// An observation of a host that does not respond, as of now.
+    pub fn unreachable(&self, name: &str) -> HostObservation {
+        let cause = ObservedCause {
+            what: "unreachable".into(),
+            advice: format!("{name} cannot be reached."),
+        };
+        HostObservation {
+            problem: Some(Some(cause)),
+            ..self.reachable(name)
         }
     }
 

@@ -10,9 +10,10 @@ use super::channel_draft::ChannelDraft;
 use super::delivery::{Delivery, DeliveryProgress, queries as posted};
 use super::display;
 use super::model::{
-    ActiveAlert, AlertRowId, AlertRowKind, AlertRule, InstanceObservation, RuleCondition,
-    SavedChannel, UnreadableAlertRow,
+    ActiveAlert, AlertRowId, AlertRowKind, AlertRule, RuleCondition, SavedChannel,
+    UnreadableAlertRow,
 };
+use super::observation::{AlertObservation, AlertSubject};
 use super::queries;
 use super::rule_draft::{RuleDraft, RuleReferences};
 use crate::base::clock::Clock;
@@ -28,8 +29,8 @@ const NEWEST: usize = 50;
 /// How long deliveries are kept.
 pub(super) const KEPT: Duration = Duration::from_secs(30 * 86_400);
 
-/// The last observation of each instance.
-pub(super) type LatestObservations = HashMap<InstanceId, Arc<InstanceObservation>>;
+/// The last observation of each instance and host.
+pub(super) type LatestObservations = HashMap<AlertSubject, Arc<AlertObservation>>;
 
 /// The alert service; cheap to clone.
 #[derive(Clone)]
@@ -44,7 +45,7 @@ pub struct Alerts {
     pub(super) public_url: Option<Arc<str>>,
     /// Notified when a delivery waits.
     pub(super) wake: Arc<Notify>,
-    /// The last observation of each instance. Locked while rules are evaluated or changed.
+    /// The last observation of each instance and host. Locked while rules are evaluated or changed.
     pub(super) latest: Arc<Mutex<LatestObservations>>,
     /// The deliveries in progress. Nothing is added to them.
     pub(super) in_hand: Arc<Mutex<HashSet<i64>>>,

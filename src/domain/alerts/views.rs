@@ -138,12 +138,15 @@ impl AlertsPage {
         of_condition(&rule.condition)
     }
 
-    /// The instances of a rule.
+    /// The instances or hosts of a rule.
     fn whose(&self, rule: &AlertRule) -> &str {
+        if rule.condition.is_about_hosts() {
+            return "all hosts";
+        }
         let only = rule
             .instance_id
             .and_then(|id| self.instances.iter().find(|(known, _)| *known == id));
-        only.map_or("all", |(_, name)| name)
+        only.map_or("all instances", |(_, name)| name)
     }
 
     /// The channels of a rule.

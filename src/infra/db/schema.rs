@@ -36,9 +36,11 @@ diesel::table! {
 }
 
 diesel::table! {
-    alert_memories (rule_id, instance_id, miner) {
+    alert_memories (id) {
+        id -> BigInt,
         rule_id -> Text,
-        instance_id -> Text,
+        instance_id -> Nullable<Text>,
+        host -> Nullable<Text>,
         miner -> Text,
         since -> Nullable<BigInt>,
         counts -> Bool,

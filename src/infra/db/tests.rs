@@ -130,6 +130,58 @@ fn mutes_of_instances_survive_the_change_to_mutes_of_anything() {
 }
 
 #[test]
+fn alerts_of_instances_survive_the_change_to_alerts_of_hosts_and_back() {
+    let mut c = SqliteConnection::establish(":memory:").unwrap();
+    c.run_pending_migrations(MIGRATIONS).unwrap();
+    c.batch_execute("PRAGMA foreign_keys = ON").unwrap();
+    let hosts = "SELECT name FROM pragma_table_info('alert_memories') WHERE name = 'host'";
+    let revert = |c: &mut SqliteConnection| {
+        while !names(c, hosts).is_empty() {
+            c.revert_last_migration(MIGRATIONS).unwrap();
+        }
+    };
+    revert(&mut c);
+    c.batch_execute(
+        "DELETE FROM alert_rules WHERE name = 'Block found';
+         UPDATE alert_rules SET name = 'Mine', enabled = 0 WHERE name = 'Instance is down';
+         INSERT INTO configurations (id, name, config_json, created_at, updated_at) VALUES ('c', 'c', '{}', 0, 0);
+         INSERT INTO instances (id, name, config_id, created_at, updated_at) VALUES ('i', 'i', 'c', 0, 0);
+         INSERT INTO alert_memories (rule_id, instance_id, miner, since, counts, words)
+         SELECT id, 'i', 'rig', 5, 1, 'w' FROM alert_rules WHERE name = 'Mine';",
+    )
+    .unwrap();
+    c.run_pending_migrations(MIGRATIONS).unwrap();
+    let rules = "SELECT name || ' ' || enabled AS name FROM alert_rules ORDER BY created_at";
+    let kept = ["Mine 0", "Instance unhealthy 1"];
+    assert_eq!(
+        names(&mut c, rules),
+        [&kept[..], &["Host unreachable 1"]].concat()
+    );
+    let states = "SELECT coalesce(instance_id, host) || ' ' || miner || ' ' || since || ' ' || words AS name FROM alert_memories ORDER BY 1";
+    assert_eq!(names(&mut c, states), ["i rig 5 w"]);
+    let of_host = "INSERT INTO alert_memories (rule_id, host, counts, words, since) SELECT id, 'barn', 1, '', 7 FROM alert_rules WHERE name = 'Host unreachable'";
+    assert!(c.batch_execute(of_host).is_err(), "there is no such host");
+    c.batch_execute("INSERT INTO hosts (name, address, created_at, status, since) VALUES ('barn', 'barn', 0, 'ok', 0), ('attic', 'attic', 0, 'ok', 0)")
+        .unwrap();
+    for name in ["barn", "attic"] {
+        c.batch_execute(&of_host.replace("barn", name)).unwrap();
+    }
+    assert!(c.batch_execute(of_host).is_err(), "it has a state already");
+    c.batch_execute("DELETE FROM hosts WHERE name = 'attic'")
+        .unwrap();
+    assert_eq!(names(&mut c, states), ["barn  7 ", "i rig 5 w"]);
+    revert(&mut c);
+    assert_eq!(names(&mut c, rules), kept);
+    assert_eq!(
+        names(
+            &mut c,
+            "SELECT instance_id || ' ' || miner AS name FROM alert_memories"
+        ),
+        ["i rig"]
+    );
+}
+
+#[test]
 fn a_newer_database_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     Db::open(dir.path()).unwrap();

@@ -104,6 +104,37 @@ async fn a_lost_connection_is_shown_and_recovers_without_help() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lost_connection_is_one_alert_until_it_is_back() {
+    let barn = Manager::start().await;
+    for name in ["alice-1", "alice-2"] {
+        let id = barn.instance(name).await;
+        barn.act(&format!("/api/instances/{id}/start")).await;
+    }
+    let mut sshd = Sshd::start(&forced(&barn, "viewer"), "").await;
+    let hub = hub(&sshd).await;
+    let rule = "/api/alerts/rules/a1e70000-0000-4000-8000-000000000004";
+    let soon = json!({ "for_s": 1, "clear_s": 1 });
+    assert_eq!(hub.put_json(rule, &soon).await.status(), 200);
+    add(&hub, "barn").await;
+    let until_alerts = async |count: usize| {
+        let limit = Duration::from_secs(45);
+        until_within(limit, "alerts", &mut || async {
+            let standing = hub.json("/api/alerts").await["standing"].clone();
+            (standing.as_array().unwrap().len() == count).then_some(standing)
+        })
+        .await
+    };
+    sshd.end();
+    let standing = until_alerts(1).await;
+    assert_eq!(
+        (&standing[0]["host"], &standing[0]["rule"]),
+        (&json!("barn"), &json!("Host unreachable"))
+    );
+    sshd.begin().await;
+    until_alerts(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_names_of_one_machine_are_one_host() {
     let barn = Manager::start().await;
     let sshd = Sshd::start(&forced(&barn, "viewer"), "").await;

@@ -24,13 +24,13 @@ const SECRET: &str = "correct-horse-battery-staple";
 const DOWN: &str = "a1e70000-0000-4000-8000-000000000001";
 
 /// A webhook receiver that always answers with one status and keeps the bodies.
-struct Receiver {
-    url: String,
-    bodies: Arc<Mutex<Vec<Value>>>,
+pub struct Receiver {
+    pub url: String,
+    pub bodies: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Receiver {
-    async fn start(status: &'static str) -> Self {
+    pub async fn start(status: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let bodies: Arc<Mutex<Vec<Value>>> = Arc::default();
@@ -59,7 +59,7 @@ impl Receiver {
         Self { url, bodies }
     }
 
-    fn titles(&self) -> Vec<String> {
+    pub fn titles(&self) -> Vec<String> {
         self.bodies
             .lock()
             .unwrap()
@@ -90,7 +90,12 @@ async fn before_there_is_a_channel_the_page_says_what_to_do_first() {
     );
     assert_eq!(
         page.texts("a[href^='/alerts/rules/'] strong"),
-        ["Instance is down", "Instance unhealthy", "Block found"]
+        [
+            "Instance is down",
+            "Instance unhealthy",
+            "Block found",
+            "Host unreachable"
+        ]
     );
     let all = manager.json("/api/alerts").await;
     let down = json!({
@@ -917,7 +922,7 @@ async fn what_cannot_be_read_is_shown_and_can_be_deleted() {
     let all = manager.json("/api/alerts").await;
     assert_eq!(
         (all["rules"].as_array().unwrap().len(), &all["channels"]),
-        (2, &json!([]))
+        (3, &json!([]))
     );
     let rows = all["unreadable"].as_array().unwrap();
     assert_eq!(
@@ -1097,4 +1102,63 @@ async fn a_rule_may_be_about_miners() {
         let answer = post(json!({ "condition": condition })).await;
         assert_eq!(answer.status, 422, "{condition}");
     }
+}
+
+#[tokio::test]
+async fn a_rule_may_be_about_hosts() {
+    let manager = Manager::start().await;
+    let body = json!({ "condition": { "kind": "host-unreachable" } });
+    let rule = send(&manager, "POST", "/api/alerts/rules", &body).await;
+    let rule = rule.json(201)["rule"].clone();
+    assert_eq!(
+        (&rule["name"], &rule["for_s"], rule.get("instance_id")),
+        (&json!("A host is unreachable"), &json!(60), None)
+    );
+    let id = manager.instance("barn").await;
+    let wrong = json!({ "condition": { "kind": "host-unreachable" }, "instance_id": id });
+    let wrong = send(&manager, "POST", "/api/alerts/rules", &wrong).await;
+    assert_eq!(wrong.pointers(), ["/instance_id"]);
+    // The form has no choice of instances, and is not offered for an instance.
+    let kinds = |path: String| {
+        let manager = &manager;
+        async move {
+            manager
+                .ask(&path, "text/html")
+                .await
+                .page(200)
+                .texts("h2 + ul a")
+        }
+    };
+    let (all, of_barn) = (
+        kinds("/alerts/rules/new".into()).await,
+        kinds(format!("/alerts/rules/new?instance={id}")).await,
+    );
+    assert_eq!(all[..all.len() - 1], of_barn[..]);
+    assert_eq!(all.last().unwrap(), "Host unreachable");
+    let new = manager
+        .ask("/alerts/rules/new?kind=host-unreachable", "text/html")
+        .await
+        .page(200);
+    assert_eq!(
+        (
+            new.one("h1"),
+            new.count("#instance_id"),
+            new.count("#for_s")
+        ),
+        ("New rule: Host unreachable".into(), 0, 1)
+    );
+    let fields = [
+        ("kind", "host-unreachable"),
+        ("name", "Lost"),
+        ("for_s", "5"),
+        ("clear_s", "5"),
+        ("enabled", "on"),
+    ];
+    assert_eq!(form(&manager, "/alerts/rules", &fields).await.status, 303);
+    let list = manager.ask("/alerts", "text/html").await.page(200);
+    let cells = list.texts("td[data-label='Applies to']");
+    assert_eq!(
+        cells[2..],
+        ["all instances", "all hosts", "all hosts", "all hosts"]
+    );
 }

@@ -1,12 +1,14 @@
 //! `/hosts`, with a program `ssh` that runs a script for each machine instead of a connection. The real
 //! one is in tests/heavy/ssh.
 
+use super::alerts::Receiver;
 use super::{bare, form, send};
 use crate::client_commands::{self, Run};
-use crate::harness::{Manager, PROGRAM, Plan, until};
+use crate::harness::{Manager, PROGRAM, Plan, until, until_within};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 /// The machines that `ssh` knows.
 pub struct Machines(tempfile::TempDir);
@@ -70,10 +72,15 @@ impl Machines {
 
     /// A manager that uses this ssh.
     pub async fn hub(&self) -> Manager {
+        self.hub_with(&[]).await
+    }
+
+    /// A manager with these flags that uses this ssh.
+    async fn hub_with(&self, flags: &[&str]) -> Manager {
         let mut hub = Manager::launch(Plan {
             simulate: Vec::new(),
             client: None,
-            flags: Vec::new(),
+            flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
         })
         .await;
         let path = std::env::var("PATH").unwrap();
@@ -475,4 +482,81 @@ async fn the_command_line_shows_what_is_missing() {
         "Host Loft was removed.\n"
     );
     assert_eq!(at(&hub, &["hosts", "show", "Loft"]).code, 1);
+}
+
+/// A round of observations, a tick and the time for which messages are held, on a slow machine.
+const SENT: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_host_is_one_alert_and_none_per_client() {
+    let machines = Machines::new();
+    let flags = ["--public-url", "https://hub.example.org"];
+    let (hub, barn) = (machines.hub_with(&flags).await, Manager::start().await);
+    let receiver = Receiver::start("200 OK").await;
+    let hook = json!({ "name": "hook", "kind": "webhook", "url": receiver.url });
+    let hook = send(&hub, "POST", "/api/alerts/channels", &hook).await;
+    hook.json(201);
+    // The rule that comes with it, without its minute.
+    let rule = "/api/alerts/rules/a1e70000-0000-4000-8000-000000000004";
+    let soon = json!({ "for_s": 1, "clear_s": 1 });
+    let rule = send(&hub, "PUT", rule, &soon).await.json(200)["rule"].clone();
+    assert_eq!(
+        (&rule["name"], &rule["condition"]),
+        (
+            &json!("Host unreachable"),
+            &json!({ "kind": "host-unreachable" })
+        )
+    );
+    for name in ["alice-1", "alice-2"] {
+        let id = barn.instance(name).await;
+        barn.act(&format!("/api/instances/{id}/start")).await;
+    }
+    machines.lead("barn", &barn);
+    add(&hub, "ada@barn").await.json(201);
+    until_host(&hub, "barn", "its clients run", |host| host["running"] == 2).await;
+    let until_titles = async |count: usize| {
+        let titles = || async { Some(receiver.titles()).filter(|all| all.len() >= count) };
+        until_within(SENT, "messages", &mut || titles()).await
+    };
+    machines.fail(
+        "barn",
+        "ssh: connect to host barn port 22: No route to host",
+    );
+    assert_eq!(until_titles(1).await, ["barn: unreachable"]);
+    let body = receiver.bodies.lock().unwrap()[0].clone();
+    assert_eq!(body["link"], "https://hub.example.org/hosts/barn");
+    assert_eq!(body["host"], json!({ "name": "barn" }));
+    assert_eq!(body.get("instances"), None);
+    let text = body["text"].as_str().unwrap();
+    assert!(
+        text.starts_with(
+            "Last known on barn: 2 of 2 instances running. ada@barn cannot be reached."
+        ) && text.contains("\nSince ")
+            && text.ends_with("\nRule: Host unreachable."),
+        "{text}"
+    );
+    let alerts = hub.json("/api/alerts").await;
+    let standing = alerts["standing"].as_array().unwrap();
+    assert_eq!(standing.len(), 1, "{alerts}");
+    assert_eq!(
+        (&standing[0]["host"], standing[0].get("instance_id")),
+        (&json!("barn"), None)
+    );
+    let page = hub.ask("/alerts", "text/html").await.page(200);
+    assert_eq!(page.attr("#now ~ ul a", "href"), "/hosts/barn");
+    assert_eq!(page.one("#now ~ ul strong"), "barn");
+    let listed = at(&hub, &["alerts"]).well();
+    let row = client_commands::row(&listed, "barn");
+    assert_eq!(row[1], "Host unreachable", "{listed}");
+    // It is back, and lost again until it is removed.
+    machines.lead("barn", &barn);
+    assert_eq!(
+        until_titles(2).await[1],
+        "barn: resolved (was: unreachable)"
+    );
+    assert_eq!(hub.json("/api/alerts").await["standing"], json!([]));
+    machines.fail("barn", "ada@barn: Permission denied (publickey).");
+    assert_eq!(until_titles(3).await[2], "barn: login refused");
+    bare(&hub, "DELETE", "/api/hosts/barn").await.json(200);
+    assert_eq!(hub.json("/api/alerts").await["standing"], json!([]));
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::base::actor::Actor;
 use crate::base::clock::Clock as _;
-use crate::domain::alerts::model::ObservedMiner;
+use crate::domain::alerts::observation::{HostObservation, ObservedMiner};
 use crate::domain::alerts::samples::{AlertTestBed, TestReceiver, check, until};
 use crate::domain::mutes::{MuteDraft, MuteScope};
 use serde_json::json;
@@ -368,7 +368,7 @@ async fn a_deleted_instance_is_forgotten_and_what_waits_is_not() {
         1,
         "seen once more after it was deleted"
     );
-    world.alerts.clear_instance(barn).await;
+    world.alerts.clear(&AlertSubject::Instance(barn)).await;
     world.pass(60);
     world.alerts.tick().await;
     let all = world.alerts.everything().await.unwrap();
@@ -761,4 +761,113 @@ async fn each_miner_is_reported_and_resolved_on_its_own() {
         3,
         "no message for a removed miner"
     );
+}
+
+#[tokio::test]
+async fn the_rule_that_comes_with_it_tells_of_a_host_that_is_lost_and_back() {
+    let desk = AlertTestBed::new();
+    desk.channel("phone", "http://127.0.0.1:9/").await;
+    desk.host("barn").await;
+    let lost = desk.unreachable("barn");
+    desk.alerts.observe(vec![lost]).await.unwrap();
+    desk.pass(59);
+    desk.alerts.tick().await;
+    assert_eq!(desk.titles().await, [""; 0]);
+    desk.pass(1);
+    desk.alerts.tick().await;
+    desk.alerts.tick().await;
+    assert_eq!(desk.titles().await, ["barn: unreachable"]);
+    let standing = desk.alerts.everything().await.unwrap().standing;
+    assert_eq!(standing.len(), 1);
+    assert_eq!(
+        (standing[0].name(), standing[0].link().as_str()),
+        ("barn", "/hosts/barn")
+    );
+    assert_eq!(
+        (standing[0].instance_id, standing[0].host.as_deref()),
+        (None, Some("barn"))
+    );
+    // After a restart, nothing is known of it before it responds or fails.
+    let desk = desk.restarted();
+    desk.pass(20);
+    let unknown = HostObservation {
+        problem: None,
+        ..desk.reachable("barn")
+    };
+    desk.alerts.observe(vec![unknown]).await.unwrap();
+    desk.pass(120);
+    desk.alerts.tick().await;
+    assert_eq!(desk.titles().await.len(), 1);
+    let back = desk.reachable("barn");
+    desk.alerts.observe(vec![back]).await.unwrap();
+    desk.pass(60);
+    desk.alerts.tick().await;
+    assert_eq!(
+        desk.titles().await,
+        ["barn: unreachable", "barn: resolved (was: unreachable)"]
+    );
+    assert_eq!(desk.alerts.everything().await.unwrap().standing, []);
+    let states = desk.db.read(|c| Ok(queries::rule_states(c)?)).await;
+    assert_eq!(states.unwrap(), HashMap::new());
+}
+
+#[tokio::test]
+async fn hosts_that_are_lost_together_are_one_message() {
+    let desk = AlertTestBed::new();
+    desk.channel("phone", "http://127.0.0.1:9/").await;
+    let names = ["barn", "attic", "shed"];
+    for name in names {
+        desk.host(name).await;
+        let lost = desk.unreachable(name);
+        desk.alerts.observe(vec![lost]).await.unwrap();
+        // Longer than messages are held that wait for nothing.
+        desk.pass(15);
+    }
+    for _ in 0..15 {
+        desk.pass(5);
+        desk.alerts.tick().await;
+    }
+    assert_eq!(desk.titles().await, ["3 hosts: unreachable"]);
+    let text = &desk.alerts.deliveries(None, 1).await.unwrap().0[0].text;
+    assert!(
+        text.starts_with("barn, attic, shed.\nbarn cannot be reached.\n")
+            && text.ends_with("\nRule: Host unreachable."),
+        "{text}"
+    );
+    let back = names.map(|name| desk.reachable(name));
+    desk.alerts.observe(back.to_vec()).await.unwrap();
+    desk.pass(60);
+    desk.alerts.tick().await;
+    assert_eq!(
+        desk.titles().await[1..],
+        ["3 hosts: resolved (was: unreachable)"]
+    );
+}
+
+#[tokio::test]
+async fn a_muted_host_is_reported_afterward_and_a_removed_one_is_not() {
+    for scope in ["all", "rule:a1e70000-0000-4000-8000-000000000004"] {
+        let desk = AlertTestBed::new();
+        desk.channel("phone", "http://127.0.0.1:9/").await;
+        for name in ["barn", "attic"] {
+            desk.host(name).await;
+        }
+        let mute = desk.mute(scope.parse().unwrap(), 30).await;
+        let lost = ["barn", "attic"].map(|name| desk.unreachable(name));
+        desk.alerts.observe(lost.to_vec()).await.unwrap();
+        desk.pass(60);
+        desk.alerts.tick().await;
+        let standing = desk.alerts.everything().await.unwrap().standing;
+        let until: Vec<_> = standing.iter().map(|one| one.muted_until).collect();
+        assert_eq!(until, [Some(mute.until); 2], "{scope}");
+        // Its row in the database is gone before the feed notices.
+        desk.sql("DELETE FROM hosts WHERE name = 'attic'").await;
+        desk.pass(1800);
+        desk.alerts.tick().await;
+        assert_eq!(desk.titles().await, ["barn: unreachable"], "{scope}");
+        desk.alerts.clear(&AlertSubject::Host("attic".into())).await;
+        desk.alerts.tick().await;
+        let standing = desk.alerts.everything().await.unwrap().standing;
+        assert_eq!(standing.len(), 1, "{scope}");
+    }
 }

@@ -21,7 +21,7 @@ fn rule(condition: RuleCondition) -> AlertRule {
 
 fn item(name: &str, words: &str, text: &str) -> NotificationItem {
     NotificationItem {
-        id: InstanceId::random(),
+        id: Some(InstanceId::random()),
         name: name.into(),
         miner: String::new(),
         rule: String::new(),
@@ -288,13 +288,51 @@ fn only_what_is_of_the_same_rule_condition_and_event_is_added_to() {
 }
 
 #[test]
+fn hosts_are_listed_as_hosts() {
+    let rule = rule(RuleCondition::HostUnreachable);
+    let host = |name: &str, words: &str| NotificationItem {
+        id: None,
+        ..item(name, words, "Check the network.")
+    };
+    let (barn, attic) = (host("barn", "unreachable"), host("attic", "unreachable"));
+    let one = said(
+        &rule,
+        NotificationEvent::Raised,
+        std::slice::from_ref(&barn),
+        AT,
+    );
+    assert_eq!(one.title, "barn: unreachable");
+    assert_eq!(one.data["host"], json!({ "name": "barn" }));
+    assert_eq!(
+        (one.data.get("instance"), one.data.get("instances")),
+        (None, None)
+    );
+    let items = [barn.clone(), attic];
+    let both = said(&rule, NotificationEvent::Raised, &items, AT);
+    assert_eq!(both.title, "2 hosts: unreachable");
+    assert!(
+        both.text
+            .starts_with("barn, attic.\nCheck the network.\nFirst host affected at "),
+        "{}",
+        both.text
+    );
+    assert_eq!(both.data["hosts"][1]["name"], "attic");
+    assert_eq!(both.data["hosts"][1].get("id"), None);
+    let read = items_of(&both.data, &rule, NotificationEvent::Raised);
+    assert_eq!(read.as_deref(), Some(&items[..]));
+    let other = [barn, host("shed", "login refused")];
+    let both = said(&rule, NotificationEvent::Raised, &other, AT);
+    assert_eq!(both.title, "2 hosts: several problems");
+}
+
+#[test]
 fn a_message_links_to_its_instance_or_to_the_list() {
     let rule = rule(RuleCondition::State {
         is: InstanceProblem::NotRunning,
     });
     let (barn, attic) = (item("barn", "", ""), item("attic", "", ""));
     let page = |event, items: &[NotificationItem]| page_path(&said(&rule, event, items, AT).data);
-    let of_barn = format!("/instances/{}", barn.id);
+    let of_barn = format!("/instances/{}", barn.id.unwrap());
     let miner = NotificationItem {
         miner: "bitaxe".into(),
         ..barn.clone()
@@ -332,6 +370,16 @@ fn a_message_links_to_its_instance_or_to_the_list() {
     let found = said(&block, NotificationEvent::Happened, &both, AT);
     assert_eq!(page_path(&found.data), "/instances");
     assert_eq!(page_path(&Value::Null), "/alerts");
+    let host = |name: &str| NotificationItem {
+        id: None,
+        ..item(name, "", "")
+    };
+    let lost = self::rule(RuleCondition::HostUnreachable);
+    let page = |items: &[NotificationItem]| {
+        page_path(&said(&lost, NotificationEvent::Raised, items, AT).data)
+    };
+    assert_eq!(page(&[host("barn")]), "/hosts/barn");
+    assert_eq!(page(&[host("barn"), host("attic")]), "/hosts");
     let hostile = json!({ "instances": [{ "id": "../../evil" }] });
     assert_eq!(page_path(&hostile), "/alerts");
 }

@@ -2,7 +2,7 @@
 
 use crate::base::clock::{Clock as _, Timestamp};
 use crate::base::ids::InstanceId;
-use crate::domain::alerts::model::{InstanceObservation, ObservedCause};
+use crate::domain::alerts::observation::{InstanceObservation, ObservedCause};
 use crate::domain::alerts::samples::{AlertTestBed, check};
 use serde_json::json;
 

@@ -271,6 +271,29 @@ fn a_rule_that_could_never_hold_is_refused() {
 }
 
 #[test]
+fn a_rule_about_hosts_has_no_instance() {
+    let condition = json!({ "kind": "host-unreachable" });
+    let rule = check(json!({ "condition": condition, "instance_id": null }), None).unwrap();
+    assert_eq!(
+        (rule.name.as_str(), rule.for_s),
+        ("A host is unreachable", 60)
+    );
+    let barn = InstanceId::random();
+    let given = json!({ "condition": condition, "instance_id": barn });
+    assert_eq!(pointers(check(given, None)), ["/instance_id"]);
+    let more = json!({ "condition": { "kind": "host-unreachable", "host": "barn" } });
+    assert_eq!(pointers(check(more, None)), ["/condition/host"]);
+    // The instance of its former condition.
+    let former = AlertRule {
+        condition: RuleCondition::BlockFound,
+        instance_id: Some(barn),
+        ..rule
+    };
+    let changed = check(json!({ "condition": condition }), Some(&former)).unwrap();
+    assert_eq!(changed.instance_id, None);
+}
+
+#[test]
 fn a_threshold_is_typed_with_the_unit_of_its_metric() {
     let metric = |metric: &str, threshold: Value| {
         check(

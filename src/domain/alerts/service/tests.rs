@@ -19,10 +19,18 @@ async fn a_new_database_has_rules_and_no_channel() {
     let names: Vec<&str> = all.rules.iter().map(|rule| rule.name.as_str()).collect();
     assert_eq!(
         names,
-        ["Instance is down", "Instance unhealthy", "Block found"]
+        [
+            "Instance is down",
+            "Instance unhealthy",
+            "Block found",
+            "Host unreachable"
+        ]
     );
     let conditions: Vec<&str> = all.rules.iter().map(|rule| rule.condition.kind()).collect();
-    assert_eq!(conditions, ["state", "check", "block-found"]);
+    assert_eq!(
+        conditions,
+        ["state", "check", "block-found", "host-unreachable"]
+    );
     assert!(
         all.rules
             .iter()

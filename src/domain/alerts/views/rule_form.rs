@@ -1,4 +1,4 @@
-//! The form of an alert rule: condition, instances, timing and channels.
+//! The form of an alert rule: condition, instances or hosts, timing and channels.
 
 use askama::Template;
 use serde::Serialize;
@@ -19,7 +19,7 @@ use crate::domain::metrics::model::{CATALOGUE, title};
 use crate::view;
 
 /// The kinds of conditions: name, title, explanation.
-const KINDS: [(&str, &str, &str); 7] = [
+const KINDS: [(&str, &str, &str); 8] = [
     (
         "state",
         "Instance state",
@@ -50,6 +50,11 @@ const KINDS: [(&str, &str, &str); 7] = [
         "miner-offline",
         "Miner offline",
         "A miner is not connected, even though its instance is running.",
+    ),
+    (
+        "host-unreachable",
+        "Host unreachable",
+        "A host does not respond, refuses the login, has a changed or unknown host key, or has no jd-manager. One alert per host.",
     ),
 ];
 
@@ -271,8 +276,13 @@ impl RulePage {
             .map(|(_, name)| name.as_str())
     }
 
-    fn kinds(&self) -> &'static [(&'static str, &'static str, &'static str)] {
-        &KINDS
+    /// The kinds to choose from: for an instance, those about instances.
+    fn kinds(&self) -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
+        let is_for_instance = self.whose().is_some();
+        let of_hosts = RuleCondition::HostUnreachable.kind();
+        let is_offered =
+            move |(name, ..): &&(&str, &str, &str)| !is_for_instance || *name != of_hosts;
+        KINDS.iter().filter(is_offered)
     }
 
     /// The title of the kind.
@@ -286,8 +296,18 @@ impl RulePage {
     fn lasts(&self) -> bool {
         matches!(
             self.kind,
-            "state" | "check" | "metric" | "update-available" | "miner-offline"
+            "state"
+                | "check"
+                | "metric"
+                | "update-available"
+                | "miner-offline"
+                | "host-unreachable"
         )
+    }
+
+    /// Whether the condition is about hosts.
+    fn is_about_hosts(&self) -> bool {
+        self.kind == RuleCondition::HostUnreachable.kind()
     }
 
     fn value(&self, name: &str) -> String {
@@ -426,8 +446,16 @@ impl RulePage {
         }
     }
 
-    /// The instance and the name of the rule.
+    /// The instance, if the rule is about instances, and the name of the rule.
     fn common_fields(&self) -> Vec<AlertFormField> {
+        let name = self.text(
+            "name",
+            "Rule name",
+            "Shown in each notification. If empty, the name is based on the condition.",
+        );
+        if self.is_about_hosts() {
+            return vec![name];
+        }
         let all = std::iter::once((String::new(), "all instances".to_owned()));
         let instances = self
             .choices
@@ -441,11 +469,7 @@ impl RulePage {
                 "“all instances” includes instances that you create later.",
                 all.chain(instances),
             ),
-            self.text(
-                "name",
-                "Rule name",
-                "Shown in each notification. If empty, the name is based on the condition.",
-            ),
+            name,
         ]
     }
 
