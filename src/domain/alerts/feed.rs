@@ -545,6 +545,7 @@ mod tests {
                 version: version.into(),
                 clock_offset_ms: 0,
                 instances: [].into(),
+                unreadable: 0,
             })
         };
         for (version, same_as) in [

@@ -3,6 +3,7 @@
 use super::*;
 use crate::base::actor::Actor;
 use crate::base::clock::Clock as _;
+use crate::base::ids::InstanceId;
 use crate::domain::alerts::observation::{HostObservation, ObservedMiner};
 use crate::domain::alerts::samples::{AlertTestBed, TestReceiver, check, until};
 use crate::domain::mutes::{MuteDraft, MuteScope};
