@@ -15,6 +15,7 @@ use crate::domain::overview::views::{ConfigurationPage, InstancePage};
 use crate::web::openapi::{
     ApiOperation, HTML, JSON, RouteTable, RouterState, STREAM, Shape, get, patch, post, shape,
 };
+use crate::web::{PageForms, PageOrStream};
 
 /// How reading differs from reading an instance of this machine.
 const READ: &str =
@@ -65,21 +66,32 @@ where
         ),
         (
             read(
-                "/hosts/{name}/instances/{id}/logs",
-                "readHostInstanceLog",
-                "Returns a part of the log of an instance of a host.",
-                (stream, Some(shape::<LogPage>())),
-            ),
-            InstancePart::Logs,
-        ),
-        (
-            read(
                 "/hosts/{name}/instances/{id}/miners",
                 "listHostInstanceMiners",
                 "Returns the miners of an instance of a host.",
                 (page, Some(shape::<MinersPage>())),
             ),
             InstancePart::Miners,
+        ),
+        (
+            read(
+                "/hosts/{name}/instances/{id}/configuration",
+                "getHostInstanceConfiguration",
+                "Returns the configuration of an instance of a host.",
+                (page, Some(shape::<ConfigurationPage>())),
+            ),
+            InstancePart::Configuration,
+        ),
+    ];
+    let streams = [
+        (
+            read(
+                "/hosts/{name}/instances/{id}/logs",
+                "readHostInstanceLog",
+                "Returns a part of the log of an instance of a host.",
+                (stream, Some(shape::<LogPage>())),
+            ),
+            InstancePart::Logs,
         ),
         (
             read(
@@ -108,22 +120,21 @@ where
             ),
             InstancePart::Events,
         ),
-        (
-            read(
-                "/hosts/{name}/instances/{id}/configuration",
-                "getHostInstanceConfiguration",
-                "Returns the configuration of an instance of a host.",
-                (page, Some(shape::<ConfigurationPage>())),
-            ),
-            InstancePart::Configuration,
-        ),
     ];
     let mut table = RouteTable::new();
     for (operation, part) in parts {
         table = table.add(
             operation,
             async move |hosts: State<HostService>, names, id, want, query, headers, params| {
-                show(part, hosts, names, id, want, query, (headers, params)).await
+                show::<PageForms>(part, hosts, names, id, want, query, (headers, params)).await
+            },
+        );
+    }
+    for (operation, part) in streams {
+        table = table.add(
+            operation,
+            async move |hosts: State<HostService>, names, id, want, query, headers, params| {
+                show::<PageOrStream>(part, hosts, names, id, want, query, (headers, params)).await
             },
         );
     }

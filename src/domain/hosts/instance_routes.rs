@@ -25,7 +25,7 @@ use crate::domain::miners::views::MinersPage;
 use crate::domain::miners::{MinerFilter, MinerPart};
 use crate::domain::overview::views::{InstancePage, OverviewParts};
 use crate::web::extract::{EmptyForm, QueryParams};
-use crate::web::negotiation::PageOrStream;
+use crate::web::negotiation::Offers;
 use crate::web::respond::{FormattedError, next_page};
 use crate::web::{PathId, Reply, Representation, RequestContext, RequestInput};
 
@@ -145,12 +145,12 @@ impl RemoteEntries {
 }
 
 /// `GET` of a part of an instance on a host.
-pub async fn show(
+pub async fn show<O: Offers>(
     part: InstancePart,
     State(hosts): State<HostService>,
     Path((name, _)): Path<(String, String)>,
     PathId(id): PathId<InstanceId>,
-    want: RequestContext<PageOrStream>,
+    want: RequestContext<O>,
     RawQuery(query): RawQuery,
     (headers, params): (HeaderMap, QueryParams),
 ) -> Reply {
@@ -376,6 +376,8 @@ pub async fn change(
     State(hosts): State<HostService>,
     Path((name, _)): Path<(String, String)>,
     PathId(id): PathId<InstanceId>,
+    // Before the body: what cannot be answered changes nothing.
+    _: RequestContext,
     input: RequestInput,
 ) -> Reply {
     let body = serde_json::to_vec(&input.value).map_err(Error::internal)?;

@@ -121,7 +121,7 @@ async fn the_exit_code_says_whether_all_is_well() {
             .as_array()
             .unwrap()
             .len()
-            == 3
+            == 4
     );
 }
 

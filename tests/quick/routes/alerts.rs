@@ -466,7 +466,7 @@ async fn a_rule_is_made_changed_and_deleted_by_programs() {
             .as_array()
             .unwrap()
             .len(),
-        3
+        4
     );
 }
 
@@ -479,7 +479,7 @@ async fn a_rule_is_made_and_changed_in_forms() {
         .ask("/alerts/rules/new", "text/html")
         .await
         .page(200);
-    assert_eq!(page.count("a[href^='/alerts/rules/new?kind=']"), 7);
+    assert_eq!(page.count("a[href^='/alerts/rules/new?kind=']"), 8);
     for kind in [
         "state",
         "check",
