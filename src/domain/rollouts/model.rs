@@ -24,6 +24,7 @@ pub enum RolloutStage {
 /// State of a host in a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "RolloutState")]
 pub enum RolloutStepState {
     /// Waiting for its turn.
     Waiting,
