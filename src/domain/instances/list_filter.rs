@@ -41,7 +41,7 @@ pub struct InstanceFilter {
     pub versions: Vec<String>,
     /// Saved configurations.
     pub configs: Vec<ConfigId>,
-    /// Hosts by name, or [`THIS_MACHINE`].
+    /// Hosts by name, or `-` for this machine.
     pub hosts: Vec<String>,
 }
 

@@ -33,9 +33,9 @@ const NEWEST: Duration = Duration::from_secs(60);
 /// The selected time range and interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChartOptions {
-    /// One of [`RANGES`], or empty if start and end were given.
+    /// One of `RANGES`, or empty if start and end were given.
     pub range: &'static str,
-    /// One of [`INTERVALS`].
+    /// One of `INTERVALS`.
     pub interval: &'static str,
     /// The start.
     pub from: Timestamp,

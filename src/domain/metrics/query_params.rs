@@ -55,7 +55,7 @@ impl MetricQuery {
     }
 
     /// Reads `range` or `from` and `to`, `interval` and `limit`. The default range is `otherwise`,
-    /// one of [`RANGES`].
+    /// one of `RANGES`.
     ///
     /// # Errors
     /// Lists every invalid parameter.
