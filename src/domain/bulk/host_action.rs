@@ -1,18 +1,14 @@
 //! An action on an instance of another host.
 
-use axum::body::to_bytes;
 use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::action::BulkAction;
 use super::model::BulkStepState;
 use crate::base::error::{Error, Result};
-use crate::domain::hosts::{HostService, RemoteRequest};
+use crate::domain::hosts::{HostService, RemoteRequest, read_json};
 use crate::domain::instances::Instance;
 use crate::keeper::machine::InstanceState;
-
-/// The largest response of a host that is read, in bytes.
-const LARGEST: usize = 1 << 20;
 
 /// Acts on an instance of another host: sends one request, and returns what the host responds.
 pub(super) async fn act_on_host(
@@ -45,16 +41,9 @@ pub(super) async fn act_on_host(
     let path = format!("/api/instances/{}{rest}", instance.id);
     let request = RemoteRequest::json(method, path, body.to_string().into());
     let response = hosts.send(host, request).await?;
-    let is_success = response.status().is_success();
-    let body = to_bytes(response.into_body(), LARGEST).await;
-    let body = body
-        .ok()
-        .and_then(|body| serde_json::from_slice(&body).ok());
-    let body: Value = body.unwrap_or_default();
+    let read = read_json::<Value>(response).await;
+    let body = read.map_err(|problem| Error::Conflict(problem.detail))?;
     let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-    if !is_success {
-        return Err(Error::Conflict(text("detail")));
-    }
     let status = body["status"].as_str().and_then(|text| text.parse().ok());
     Ok((BulkStepState::Done, status, text("message")))
 }

@@ -1,14 +1,18 @@
 //! Sends a request to the jd-manager on a host, once, and returns its response.
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::response::Response;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, RETRY_AFTER};
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::remote::RemoteSession;
 use crate::base::error::Error;
 use crate::programs::openssh::{OpenSsh, SshDestination, SshFailure};
 
+/// The largest response that is read as a whole, in bytes.
+const LARGEST: usize = 4 << 20;
 /// Headers of a request that the host needs.
 const SENT: [HeaderName; 3] = [
     ACCEPT,
@@ -98,4 +102,33 @@ pub async fn forward(
         }
     }
     Ok(response)
+}
+
+/// An error response of a host, or one that cannot be read.
+#[derive(Debug)]
+pub struct RemoteProblem {
+    /// Its HTTP status.
+    pub status: StatusCode,
+    /// What the host says about it.
+    pub detail: String,
+}
+
+/// Reads the JSON of a response.
+///
+/// # Errors
+/// It is an error, too large, has another shape, or ended early.
+pub async fn read_json<T: DeserializeOwned>(response: Response) -> Result<T, RemoteProblem> {
+    let status = response.status();
+    let problem = |detail: String| RemoteProblem { status, detail };
+    let body = to_bytes(response.into_body(), LARGEST).await;
+    let body =
+        body.map_err(|e| problem(format!("The response ended early or is too large: {e}")))?;
+    if status.is_success() {
+        let read = serde_json::from_slice(&body);
+        return read.map_err(|e| problem(format!("The response cannot be read: {e}")));
+    }
+    let said: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let detail = said["detail"].as_str().map(str::to_owned);
+    let detail = detail.unwrap_or_else(|| format!("The response has HTTP status {status}."));
+    Err(problem(detail))
 }

@@ -1,7 +1,7 @@
 //! Handlers of `/hosts/{name}/instances/{id}`. Programs get the responses of the host, people pages of
 //! this jd-manager.
 
-use axum::body::{Bytes, to_bytes};
+use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::forward::RemoteRequest;
+use super::forward::{RemoteProblem, RemoteRequest, read_json};
 use super::instance_views::{RemoteConfiguration, RemoteInstancePage, RemoteLog, RemoteTab};
 use super::remote::known;
 use super::service::HostService;
@@ -29,8 +29,6 @@ use crate::web::negotiation::Offers;
 use crate::web::respond::{FormattedError, next_page};
 use crate::web::{PathId, Reply, Representation, RequestContext, RequestInput};
 
-/// The largest response that a page is made from, in bytes.
-const LARGEST: usize = 4 << 20;
 /// The number of miners and events on the overview.
 const OVERVIEW: u64 = 8;
 
@@ -95,28 +93,14 @@ impl RemoteSource<'_> {
     async fn at<T: DeserializeOwned>(&self, path: String) -> Result<T> {
         let request = RemoteRequest::json(Method::GET, path, Bytes::new());
         let response = self.hosts.send(self.host, request).await?;
-        let status = response.status();
-        let body = to_bytes(response.into_body(), LARGEST).await;
-        let body = body
-            .map_err(|e| self.unusable(format!("its response ended early or is too large: {e}")))?;
-        if status == StatusCode::NOT_FOUND {
-            return Err(Error::not_found("instance", self.id));
-        }
-        if !status.is_success() {
-            let problem: Option<Value> = serde_json::from_slice(&body).ok();
-            let detail = problem.as_ref().and_then(|one| one["detail"].as_str());
-            let detail = detail.unwrap_or("it did not say why").to_owned();
-            return Err(self.unusable(format!("it responded with HTTP status {status}: {detail}")));
-        }
-        let read = serde_json::from_slice(&body);
-        read.map_err(|e| self.unusable(format!("its response cannot be read: {e}")))
-    }
-
-    fn unusable(&self, what: String) -> Error {
-        Error::Unavailable {
-            detail: format!("{} cannot show this: {what}", self.host),
-            retry_after: None,
-        }
+        let read = read_json(response).await;
+        read.map_err(|RemoteProblem { status, detail }| match status {
+            StatusCode::NOT_FOUND => Error::not_found("instance", self.id),
+            _ => Error::Unavailable {
+                detail: format!("{} cannot show this. {detail}", self.host),
+                retry_after: None,
+            },
+        })
     }
 }
 
@@ -338,17 +322,9 @@ pub async fn act(
         return for_program(&hosts, name, request).await;
     }
     let response = hosts.send(name, request).await?;
-    let status = response.status();
-    if !status.is_success() {
-        let body = to_bytes(response.into_body(), LARGEST).await;
-        let body = body
-            .ok()
-            .and_then(|body| serde_json::from_slice(&body).ok());
-        let problem: Value = body.unwrap_or_default();
-        let detail = problem["detail"].as_str();
-        let detail = detail.unwrap_or("The host did not say why.");
-        return Err(Error::Conflict(format!("{name}: {detail}")).into());
-    }
+    read_json::<Value>(response)
+        .await
+        .map_err(|problem| Error::Conflict(format!("{name}: {}", problem.detail)))?;
     hosts.refresh(&host).await;
     if want.is_fragment() {
         let source = RemoteSource {

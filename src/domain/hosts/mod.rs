@@ -24,5 +24,5 @@ mod service;
 mod setup;
 mod views;
 
-pub use forward::RemoteRequest;
+pub use forward::{RemoteProblem, RemoteRequest, read_json};
 pub use service::HostService;

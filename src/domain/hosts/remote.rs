@@ -34,8 +34,8 @@ struct RemoteIdentity {
     time: String,
 }
 
-/// `GET /instances`. Each instance is read by itself: one that a newer version describes in another way
-/// does not hide the others.
+/// `GET /instances`. Each instance is read on its own, so one with values of a newer version does not hide
+/// the others.
 #[derive(Debug, Deserialize)]
 struct InstancesResponse<'a> {
     #[serde(borrow)]

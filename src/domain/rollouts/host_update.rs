@@ -3,7 +3,7 @@
 //! Reading may be repeated. The request that begins the update may not: after a lost response, the jobs
 //! of the host show whether it arrived.
 
-use axum::body::{Bytes, to_bytes};
+use axum::body::Bytes;
 use axum::http::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -12,11 +12,8 @@ use serde_json::{Value, json};
 use super::model::{LastJob, RolloutStep, RolloutStepState};
 use crate::base::error::{Error, Result};
 use crate::base::ids::JobId;
-use crate::domain::hosts::{HostService, RemoteRequest};
+use crate::domain::hosts::{HostService, RemoteProblem, RemoteRequest, read_json};
 use crate::domain::updates::model::{HealthGate, JobStage, JobTask, UpdateJob};
-
-/// The largest response that is read, in bytes.
-const LARGEST: usize = 4 << 20;
 
 /// The part of `GET /updates` that matters here.
 #[derive(Debug, Deserialize)]
@@ -167,30 +164,22 @@ impl HostUpdate<'_> {
 
     async fn read<T: DeserializeOwned>(&self, host: &str, request: RemoteRequest) -> Result<T> {
         let response = self.hosts.send(host, request).await?;
-        let status = response.status();
-        let body = to_bytes(response.into_body(), LARGEST).await;
-        let body = body.map_err(|e| Error::Unavailable {
-            detail: format!("The response of {host} ended early: {e}"),
-            retry_after: None,
-        })?;
-        if status.is_success() {
-            let read = serde_json::from_slice(&body);
-            return read.map_err(|e| {
-                Error::Conflict(format!("The response of {host} cannot be read: {e}"))
-            });
-        }
-        let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let detail = problem["detail"].as_str().unwrap_or("It did not say why.");
-        let detail = format!("{host} refused: {detail}");
-        match status {
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                Err(Error::Unavailable {
+        let read = read_json(response).await;
+        read.map_err(|RemoteProblem { status, detail }| {
+            let detail = format!("{host}: {detail}");
+            let is_temporary = matches!(
+                status,
+                StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+            );
+            // A response that ended early: the jobs of the host show what came of it.
+            match is_temporary || status.is_success() {
+                true => Error::Unavailable {
                     detail,
                     retry_after: None,
-                })
+                },
+                false => Error::Conflict(detail),
             }
-            _ => Err(Error::Conflict(detail)),
-        }
+        })
     }
 }
 
